@@ -1,0 +1,3 @@
+"""State-space (Mamba) pose models for MMPose."""
+
+__version__ = '0.1.0'
