@@ -1,1 +1,5 @@
+"""Backbones."""
 
+from .posemamba import PoseMamba
+
+__all__ = ['PoseMamba']

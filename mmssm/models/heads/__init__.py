@@ -1,1 +1,5 @@
+"""Heads."""
 
+from .lifting_head import LiftingHead
+
+__all__ = ['LiftingHead']

@@ -1,1 +1,5 @@
+"""Losses."""
 
+from .lifting_loss import LiftingLoss
+
+__all__ = ['LiftingLoss']

@@ -1,0 +1,142 @@
+"""S6: the selective state-space layer."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmssm.ops import ScanPaths, path_scan
+
+
+class S6(nn.Module):
+    """Selective state-space layer over a set of paths.
+
+    Each path ``k`` owns its projections and dynamics: from a token's features
+    come ``[dt, B, C] = W_k x``, and the scan along the path is
+    ``h <- exp(delta A) h + delta B x``, ``y = C h + D x`` with
+    ``delta = softplus(W_dt dt + b)``; the outputs of all paths are summed
+    token by token.
+
+    The projections commute with any order of the tokens, so they are made in
+    token order: one matrix product per source, with the weights of all paths
+    that read it side by side. Nothing is permuted or repeated for the scan.
+
+    Args:
+        channels: Number of channels ``E``.
+        num_paths: Number of paths ``K``.
+        d_state: Number of states per channel ``N``.
+        dt_rank: Rank ``R`` of the step-size projection.
+        dt_min: Smallest initial step size.
+        dt_max: Largest initial step size.
+        dt_init_floor: Initial step sizes below it are raised to it.
+
+    Source:
+        Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State
+        Spaces", Algorithm 2; initial values as in its section 3.6.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_paths: int,
+        d_state: int = 16,
+        dt_rank: int = 4,
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+        dt_init_floor: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.d_state = d_state
+        self.dt_rank = dt_rank
+        self.dt_min = dt_min
+        self.dt_max = dt_max
+        self.dt_init_floor = dt_init_floor
+        width = dt_rank + 2 * d_state
+        self.x_proj = nn.Parameter(torch.empty(num_paths, width, channels))
+        self.dt_weight = nn.Parameter(torch.empty(num_paths, channels, dt_rank))
+        self.dt_bias = nn.Parameter(torch.empty(num_paths, channels))
+        self.A_log = nn.Parameter(torch.empty(num_paths, channels, d_state))
+        self.D = nn.Parameter(torch.empty(num_paths, channels))
+        for parameter in (self.A_log, self.D, self.dt_bias):
+            parameter._no_weight_decay = True  # type: ignore[attr-defined]
+        self.reset_parameters()
+
+    @property
+    def num_paths(self) -> int:
+        """Number of paths ``K``."""
+        return self.x_proj.shape[0]
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws the initial values anew."""
+        bound = self.x_proj.shape[-1] ** -0.5
+        self.x_proj.uniform_(-bound, bound)
+        bound = self.dt_rank**-0.5
+        self.dt_weight.uniform_(-bound, bound)
+        dt = torch.empty_like(self.dt_bias)
+        dt.uniform_(math.log(self.dt_min), math.log(self.dt_max))
+        dt = dt.exp_().clamp_(min=self.dt_init_floor)
+        # The inverse of softplus, written so that a small dt keeps its digits.
+        self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))
+        states = torch.arange(1, self.d_state + 1, dtype=torch.float32)
+        self.A_log.copy_(states.log().expand_as(self.A_log))
+        self.D.fill_(1.0)
+
+    def forward(self, sources: Sequence[Tensor], paths: ScanPaths) -> Tensor:
+        """Scans the sources along the paths.
+
+        Args:
+            sources: Features ``(N, L, E)`` in token order, one tensor per
+                source that the paths name.
+            paths: The ``K`` paths.
+
+        Returns:
+            The sum over the paths, ``(N, L, E)``, in token order.
+
+        Raises:
+            ValueError: If the number of paths is not the layer's.
+        """
+        if len(paths.steps) != self.num_paths:
+            raise ValueError(
+                f'this S6 has the weights of {self.num_paths} paths, but was '
+                f'given {len(paths.steps)}; set `num_paths` to the number of '
+                'steps of the ScanPaths it is used with'
+            )
+        dt, B, C = self._project(sources, paths).split(
+            [self.dt_rank, self.d_state, self.d_state], dim=-1
+        )
+        return path_scan(
+            tuple(sources),
+            dt,
+            -self.A_log.exp(),
+            B,
+            C,
+            self.D,
+            self.dt_bias,
+            paths,
+            dt_weight=self.dt_weight,
+        )
+
+    def _project(self, sources: Sequence[Tensor], paths: ScanPaths) -> Tensor:
+        """Projects every token for every path: ``(N, K, L, R + 2 d_state)``."""
+        readers: list[list[int]] = [[] for _ in sources]
+        for path, (_, source, _) in enumerate(paths.steps):
+            readers[source].append(path)
+        by_path: list[Tensor] = [self.x_proj] * self.num_paths
+        for source, members in zip(sources, readers, strict=True):
+            if not members:
+                continue
+            weight = torch.cat([self.x_proj[path] for path in members])
+            projected = F.linear(source, weight).chunk(len(members), dim=-1)
+            for path, features in zip(members, projected, strict=True):
+                by_path[path] = features
+        return torch.stack(by_path, dim=1)
+
+    def extra_repr(self) -> str:
+        """Shows the sizes in ``print(model)``."""
+        return (
+            f'channels={self.D.shape[-1]}, num_paths={self.num_paths}, '
+            f'd_state={self.d_state}, dt_rank={self.dt_rank}'
+        )

@@ -1,0 +1,48 @@
+"""The pre-norm block around a token mixer."""
+
+from collections import OrderedDict
+
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+
+class VSSBlock(nn.Module):
+    """Pre-norm residual block: a token mixer, then an MLP.
+
+    ``x + DropPath(mixer(LN(x)))``, then ``x + DropPath(MLP(LN(x)))``.
+
+    Args:
+        embed_dims: Number of channels ``C``.
+        mixer: Token mixer from ``(N, ..., C)`` to the same shape.
+        mlp_ratio: Hidden width of the MLP over ``embed_dims``.
+        drop_path_rate: Chance that a sample skips a branch in training.
+
+    Source:
+        Liu et al., "VMamba: Visual State Space Model", Fig. 3 (d).
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        mixer: nn.Module,
+        mlp_ratio: float = 2.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        hidden = int(mlp_ratio * embed_dims)
+        self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.mixer = mixer
+        self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.mlp = nn.Sequential(
+            OrderedDict(
+                fc1=nn.Linear(embed_dims, hidden),
+                act=nn.GELU(),
+                fc2=nn.Linear(hidden, embed_dims),
+            )
+        )
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the block to features ``(N, ..., C)``."""
+        x = x + self.drop_path(self.mixer(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
