@@ -1,1 +1,5 @@
+"""Optimizer set-up."""
 
+from .mamba_constructor import MambaOptimWrapperConstructor
+
+__all__ = ['MambaOptimWrapperConstructor']
