@@ -1,0 +1,89 @@
+"""The import rules of ``docs/architecture.md``, read off the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'mmssm'
+
+# room -> rooms of mmssm that it may import besides itself
+ALLOWED = {
+    'ops': set(),
+    'geometry': set(),
+    'structures': set(),
+    'utils': {'ops'},
+    'compat': {'utils'},
+    'models/layers': {'ops', 'geometry', 'structures'},
+    'models': {'models/layers', 'ops', 'geometry', 'structures', 'registry'},
+    'codecs': {'structures', 'geometry', 'registry'},
+    'datasets': {'structures', 'geometry', 'utils', 'registry'},
+    'evaluation': {'structures', 'geometry', 'registry'},
+    'visualization': {'structures', 'geometry', 'registry'},
+}
+LATE_ROOMS = {'engine', 'apis'}
+
+
+def room_of(module: str) -> str:
+    """Room of a dotted module name below ``mmssm``."""
+    parts = module.split('.')[1:]
+    if not parts:
+        return ''
+    return 'models/layers' if parts[:2] == ['models', 'layers'] else parts[0]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Absolute names of the mmssm modules that a file imports."""
+    module = '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
+    package = module.removesuffix('.__init__').split('.')
+    if not path.name == '__init__.py':
+        package = package[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = '.'.join([*base, *([node.module] if node.module else [])])
+            names |= {f'{stem}.{alias.name}' for alias in node.names}
+    return {name for name in names if name.split('.')[0] == 'mmssm'}
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob('*.py'))
+
+
+@pytest.mark.parametrize('path', sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_file_imports_only_what_its_room_may(path: Path) -> None:
+    module = '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
+    room = room_of(module.removesuffix('.__init__'))
+    if room not in ALLOWED:
+        pytest.skip('entry module or late room: free to import')
+    seen = {room_of(name) for name in imported_modules(path)}
+    forbidden = seen - ALLOWED[room] - {room, '', '__version__'}
+    assert not forbidden, f'{path.name} ({room}) imports {sorted(forbidden)}'
+
+
+def test_every_room_has_a_rule() -> None:
+    rooms = {p.name for p in PACKAGE.iterdir() if (p / '__init__.py').exists()}
+    assert rooms <= set(ALLOWED) | LATE_ROOMS
+
+
+@pytest.mark.parametrize('path', sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_compat_is_imported_by_the_registry_alone(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0]
+    if room in {'compat', 'registry.py'}:
+        pytest.skip('the owner of the import')
+    assert 'compat' not in {room_of(name) for name in imported_modules(path)}
+
+
+def test_ops_imports_torch_alone() -> None:
+    host = {'mmengine', 'mmcv', 'mmpose', 'mmdet', 'numpy', 'scipy', 'cv2'}
+    for path in (PACKAGE / 'ops').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            assert not host & {name.split('.')[0] for name in names}, path
