@@ -29,8 +29,9 @@ class PathCache:
         """The paths of a grid of ``rows`` x ``columns`` tokens on a device."""
         key = (rows, columns, device)
         if key not in self._made:
-            with torch.device(device):
-                self._made[key] = self.build(rows, columns)
+            # On the CPU even where the model is not: their values are checked.
+            with torch.device('cpu'):
+                self._made[key] = self.build(rows, columns).to(device)
         return self._made[key]
 
     def __deepcopy__(self, memo: dict) -> 'PathCache':
