@@ -1,1 +1,3 @@
+from mmssm.evaluation.metrics import LiftingMetric
 
+__all__ = ['LiftingMetric']

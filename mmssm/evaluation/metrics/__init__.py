@@ -1,1 +1,3 @@
+from mmssm.evaluation.metrics.lifting_metric import LiftingMetric
 
+__all__ = ['LiftingMetric']

@@ -1,0 +1,176 @@
+"""The embedded motion clips, their folds, and the body sizes they are shown in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+
+import numpy as np
+
+from mmssm.structures import h36m
+
+FOLDS = (
+    ('walk', 'dance_a', 'getup_facedown', 'punch', 'jump'),
+    ('run', 'dance_b', 'roll', 'kick', 'cartwheel'),
+    ('crawl', 'spin', 'getup_faceup', 'spinkick', 'backflip'),
+)
+"""Validation clips of each fold; the other ten train it. Each fold leaves out
+one clip of every kind: locomotion, dance, floor, fight, acrobatics."""
+
+LEGS, TRUNK, ARMS = range(3)
+
+_PART = np.array(
+    [LEGS] * 7 + [TRUNK] * 5 + [ARMS] * 2 + [TRUNK] + [ARMS] * 2, dtype=np.intp
+)
+"""Part of the body that the bone above each joint belongs to."""
+
+
+def _ancestors() -> np.ndarray:
+    matrix = np.eye(h36m.NUM_JOINTS, dtype=np.float32)
+    for parent, joint in h36m.SKELETON:
+        matrix[joint] += matrix[parent]
+    return matrix
+
+
+_ANCESTORS = _ancestors()
+_PARENTS = np.maximum(h36m.PARENTS, 0)
+
+
+@dataclass(frozen=True)
+class MocapClip:
+    """A motion at 50 frames per second.
+
+    Attributes:
+        name: Name of the clip, such as ``'dance_a'``.
+        joints: ``(F, 17, 3)`` world positions in Human3.6M's order, metres;
+            x forward at the start, y left, z up from the ground.
+        loop: Whether the last frame leads into the first.
+    """
+
+    name: str
+    joints: np.ndarray
+    loop: bool
+
+    @property
+    def action(self) -> str:
+        """The name without underscores, as Human3.6M's file names want it."""
+        return ''.join(part.capitalize() for part in self.name.split('_'))
+
+    @property
+    def center(self) -> np.ndarray:
+        """Mean position of the pelvis, ``(3,)``, metres."""
+        return self.joints[:, h36m.ROOT].mean(0)
+
+    def frames(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cuts a window that may reach beyond the clip.
+
+        A looping clip goes on: later rounds begin where the root has got to.
+        Any other clip stands still in its first and last frame.
+
+        Args:
+            start: First frame, may be negative.
+            count: Number of frames.
+
+        Returns:
+            Joints ``(count, 17, 3)`` and the number of each frame within the
+            clip ``(count,)``.
+        """
+        index = np.arange(start, start + count)
+        size = len(self.joints)
+        if not self.loop:
+            index = index.clip(0, size - 1)
+            return self.joints[index], index
+        rounds, index = np.divmod(index, size)
+        joints = self.joints[index]
+        if rounds.any():
+            joints = joints + rounds[:, None, None] * self._advance()
+        return joints, index
+
+    def _advance(self) -> np.ndarray:
+        """Way of the root over the ground in one round, seam included."""
+        root = self.joints[:, h36m.ROOT]
+        step = root[1] - root[0]
+        way = root[-1] - root[0] + step
+        return np.array([way[0], way[1], 0.0], dtype=self.joints.dtype)
+
+    def resized(self, size: Sequence[float]) -> 'MocapClip':
+        """The same motion by another body.
+
+        Args:
+            size: Factors of the bone lengths of legs, trunk (with shoulders
+                and head) and arms. Steps scale with the legs, so that feet
+                stay on the ground.
+
+        Returns:
+            The clip with new joints.
+        """
+        return replace(self, joints=resize_body(self.joints, size))
+
+
+def resize_body(joints: np.ndarray, size: Sequence[float]) -> np.ndarray:
+    """Changes bone lengths and keeps bone directions.
+
+    Args:
+        joints: ``(F, 17, 3)`` world positions, metres, ground at z = 0.
+        size: Factors for legs, trunk and arms.
+
+    Returns:
+        ``(F, 17, 3)`` positions; root positions are scaled as the legs are.
+    """
+    factor = np.asarray(size, dtype=np.float32)
+    bones = joints - joints[:, _PARENTS]
+    bones[:, h36m.ROOT] = joints[:, h36m.ROOT]
+    return _ANCESTORS @ (bones * factor[_PART][:, None])
+
+
+def mocap_file() -> str:
+    """Path of the file with the embedded clips."""
+    return str(resources.files('mmssm.datasets') / 'mocap' / 'clips.npz')
+
+
+def load_mocap_clips(path: str) -> dict[str, MocapClip]:
+    """Reads the clips by name.
+
+    Args:
+        path: File written by ``tools/dataset_converters/mocap.py``.
+
+    Returns:
+        Clips in the order of the file.
+
+    Raises:
+        ValueError: The file is not a whole file of clips.
+    """
+    with np.load(path, allow_pickle=False) as data:
+        ends = np.cumsum(data['length'])
+        joints = data['joints']
+        if joints.shape != (ends[-1], h36m.NUM_JOINTS, 3):
+            raise ValueError(
+                f'{path}: expected joints of shape ({ends[-1]}, '
+                f'{h36m.NUM_JOINTS}, 3), found {joints.shape}; write it again '
+                'with tools/dataset_converters/mocap.py'
+            )
+        parts = np.split(joints, ends[:-1])
+        return {
+            str(name): MocapClip(str(name), part, bool(loop))
+            for name, part, loop in zip(data['name'], parts, data['loop'], strict=True)
+        }
+
+
+def fold_clips(
+    clips: dict[str, MocapClip], fold: int, validation: bool
+) -> list[MocapClip]:
+    """One side of a fold.
+
+    Args:
+        clips: All clips by name.
+        fold: 0, 1 or 2.
+        validation: The five clips left out, else the ten others.
+
+    Returns:
+        The clips.
+
+    Raises:
+        ValueError: There is no such fold.
+    """
+    if fold not in range(len(FOLDS)):
+        raise ValueError(f'fold must be 0 to {len(FOLDS) - 1}, got {fold!r}')
+    return [clip for name, clip in clips.items() if (name in FOLDS[fold]) == validation]

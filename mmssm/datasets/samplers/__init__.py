@@ -1,0 +1,3 @@
+from mmssm.datasets.samplers.epoch_sampler import EpochSampler
+
+__all__ = ['EpochSampler']
