@@ -1,1 +1,16 @@
+"""Pictures: poses in the plane and in space, clips, training curves."""
 
+from .curves import load_scalars, plot_curves
+from .pose3d_visualizer import Pose3dVisualizer
+from .scene import Skeleton
+from .sequence import PoseSequence, SequencePainter, save_clip
+
+__all__ = [
+    'Pose3dVisualizer',
+    'PoseSequence',
+    'SequencePainter',
+    'Skeleton',
+    'load_scalars',
+    'plot_curves',
+    'save_clip',
+]
