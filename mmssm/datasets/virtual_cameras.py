@@ -36,16 +36,16 @@ def make_camera(position: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> dic
         MMPose's ``camera_param``, float32.
     """
     column = np.ones((2, 1), np.float32)
-    return dict(
-        R=look_at(position, aim, roll).astype(np.float32),
-        T=np.reshape(position, (3, 1)).astype(np.float32),
-        f=FOCAL_LENGTH * column,
-        c=IMAGE_SIZE / 2 * column,
-        k=np.zeros((3, 1), np.float32),
-        p=np.zeros((2, 1), np.float32),
-        w=IMAGE_SIZE,
-        h=IMAGE_SIZE,
-    )
+    return {
+        'R': look_at(position, aim, roll).astype(np.float32),
+        'T': np.reshape(position, (3, 1)).astype(np.float32),
+        'f': FOCAL_LENGTH * column,
+        'c': IMAGE_SIZE / 2 * column,
+        'k': np.zeros((3, 1), np.float32),
+        'p': np.zeros((2, 1), np.float32),
+        'w': IMAGE_SIZE,
+        'h': IMAGE_SIZE,
+    }
 
 
 def _around(center: np.ndarray, azimuth: float, distance: float, height: float):

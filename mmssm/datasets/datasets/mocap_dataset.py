@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from typing import ClassVar
 
 import numpy as np
 from mmpose.datasets.datasets import BaseMocapDataset
@@ -82,7 +83,7 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         ValueError: An argument out of its range.
     """
 
-    METAINFO: dict = dict(from_file='configs/_base_/datasets/h36m.py')
+    METAINFO: ClassVar[dict] = {'from_file': 'configs/_base_/datasets/h36m.py'}
 
     def __init__(
         self,
@@ -101,7 +102,8 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         lazy_init: bool = False,
     ) -> None:
         stride = max(1, seq_len // 9) if stride is None else stride
-        for name, value in dict(seq_len=seq_len, stride=stride, views=views).items():
+        checked = {'seq_len': seq_len, 'stride': stride, 'views': views}
+        for name, value in checked.items():
             if value < 1:
                 raise ValueError(f'{name} must be at least 1, got {value}')
         self.fold = fold
@@ -153,7 +155,7 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
     def load_data_list(self) -> list[dict]:
         """One entry per window; the frames are made when they are asked for."""
         return [
-            dict(clip=clip, start=start, view=view)
+            {'clip': clip, 'start': start, 'view': view}
             for clip, start, view in self.sequence_indices
         ]
 
@@ -226,18 +228,18 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         target_visible = visible * counted[:, None]
         low, high = keypoints[0].min(0), keypoints[0].max(0)
         targets = self._targets()
-        return dict(
-            num_keypoints=h36m.NUM_JOINTS,
-            keypoints=keypoints,
-            keypoints_visible=visible,
-            keypoints_3d=joints_3d,
-            keypoints_3d_visible=target_visible,
-            lifting_target=joints_3d[targets],
-            lifting_target_visible=target_visible[targets],
-            camera_param=deepcopy(camera),
-            factor=np.zeros(len(targets), np.float32),
-            center=((low + high) / 2)[None],
-            scale=np.float32(1.2 * (high - low).max() / 200),
-            category_id=1,
-            iscrowd=0,
-        )
+        return {
+            'num_keypoints': h36m.NUM_JOINTS,
+            'keypoints': keypoints,
+            'keypoints_visible': visible,
+            'keypoints_3d': joints_3d,
+            'keypoints_3d_visible': target_visible,
+            'lifting_target': joints_3d[targets],
+            'lifting_target_visible': target_visible[targets],
+            'camera_param': deepcopy(camera),
+            'factor': np.zeros(len(targets), np.float32),
+            'center': ((low + high) / 2)[None],
+            'scale': np.float32(1.2 * (high - low).max() / 200),
+            'category_id': 1,
+            'iscrowd': 0,
+        }
