@@ -1,1 +1,17 @@
+"""State-space scans for PyTorch.
 
+These ops need torch and nothing else. `selective_scan` is Mamba's scan over a
+sequence, `path_scan` the scan over a set of tokens along several `ScanPaths`.
+Compiled kernels serve them where they are built; ``python -m mmssm.ops`` says
+what is built and used.
+"""
+
+from . import _library
+from ._backend import backend
+from .path_scan import path_scan
+from .scan_paths import ScanPaths
+from .selective_scan import selective_scan
+
+__all__ = ['ScanPaths', 'backend', 'path_scan', 'selective_scan']
+
+_library.load()

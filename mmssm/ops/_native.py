@@ -1,0 +1,46 @@
+"""What the compiled ops share.
+
+Each compiled op ``mmssm::<name>`` takes its tensors first, then constants, and
+returns (output, last state, checkpoints); the checkpoints are the states that
+its gradient starts its recomputation from. The gradient is a compiled op too:
+``mmssm::<name>_backward(grad_out, grad_last_state, checkpoints, tensors...,
+constants...)`` returns one gradient per tensor. An op cannot return None, so an
+absent tensor has an empty gradient there.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+# The same number as `kCheckpointSteps` of csrc/common/scan.h.
+CHECKPOINT_STEPS = 64
+
+
+def fake_gradients(inputs: Iterable[Tensor | None], like: Tensor) -> list[Tensor]:
+    """Returns one fake gradient per input, an empty one where it is absent."""
+    return [like.new_empty(0) if t is None else t.new_empty(t.shape) for t in inputs]
+
+
+def drop_absent(
+    gradients: Iterable[Tensor], inputs: Iterable[Tensor | None]
+) -> list[Tensor | None]:
+    """Puts None in the place of gradients of absent inputs."""
+    return [
+        None if t is None else gradient
+        for gradient, t in zip(gradients, inputs, strict=True)
+    ]
+
+
+def register_backward(name: str, fake: Any) -> None:
+    """Registers a gradient op: its fake, and an error for its own gradient."""
+    torch.library.register_fake(f'mmssm::{name}', fake)
+    torch.library.register_autograd(f'mmssm::{name}', _no_second_gradient)
+
+
+def _no_second_gradient(ctx: Any, *_: Any) -> NoReturn:
+    raise NotImplementedError(
+        'the compiled scans have no second gradient; run the forward under '
+        "mmssm.ops.backend('reference') to differentiate twice"
+    )

@@ -1,0 +1,220 @@
+"""The ops in plain PyTorch: their definition, and what runs without kernels.
+
+A scan is a recurrence over time, so this is a loop over time. It keeps one
+state, not the states of all steps, and under autograd it recomputes stretches
+of `CHUNK` steps, so that memory and time of the backward grow linearly in the
+length.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ._checks import state_dtype
+from .scan_paths import ScanPaths
+
+CHUNK = 64
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Defines `mmssm.ops.selective_scan`, before the gate ``z``.
+
+    Returns:
+        The output ``(N, E, L)`` and the last state ``(N, E, d_state)``, both in
+        the dtype of the state.
+    """
+    dtype = state_dtype(u.dtype)
+    batch, channels, _ = u.shape
+    groups = B.shape[1] if B.dim() == 4 else 1
+    grouped = (groups, channels // groups)
+
+    u, delta, A = u.to(dtype), delta.to(dtype), A.to(dtype)
+    if delta_bias is not None:
+        delta = delta + delta_bias.to(dtype)[:, None]
+    if delta_softplus:
+        delta = F.softplus(delta)
+    state = (
+        u.new_zeros(batch, channels, A.shape[1])
+        if initial_state is None
+        else initial_state.to(dtype)
+    )
+    y, state = _recur(
+        state.unflatten(1, grouped),
+        A.unflatten(0, grouped),
+        _time_first(delta).unflatten(2, grouped),
+        _time_first(delta * u).unflatten(2, grouped),
+        _time_first_states(B.to(dtype), grouped, u.shape[2]),
+        _time_first_states(C.to(dtype), grouped, u.shape[2]),
+    )
+    y = y.flatten(2).permute(1, 2, 0)
+    if D is not None:
+        y = y + D.to(dtype)[:, None] * u
+    return y, state.flatten(1, 2)
+
+
+def path_scan(
+    x: Sequence[Tensor],
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    dt_bias: Tensor | None,
+    paths: ScanPaths,
+    dt_weight: Tensor | None,
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Defines `mmssm.ops.path_scan`.
+
+    Returns:
+        The output ``(N, L, E)`` and the last states ``(N, K, E, d_state)`` or,
+        with segments, ``(N, K, segments, E, d_state)``, both in the dtype of
+        the state.
+    """
+    dtype = state_dtype(x[0].dtype)
+    orders = [
+        paths.index[row].flip(0) if reverse else paths.index[row]
+        for row, _, reverse in paths.steps
+    ]
+    sources = [source for _, source, _ in paths.steps]
+
+    delta = dt.to(dtype)
+    if dt_weight is not None:
+        delta = torch.einsum('nklr,ker->nkle', delta, dt_weight.to(dtype))
+    if dt_bias is not None:
+        delta = delta + dt_bias.to(dtype)[:, None]
+    delta = F.softplus(delta)
+
+    along = [
+        x[source].to(dtype)[:, order]
+        for source, order in zip(sources, orders, strict=True)
+    ]
+    x_steps = torch.stack(along, dim=1)
+    delta, B, C = (_reorder(t.to(dtype), orders) for t in (delta, B, C))
+    states = _first_states(initial_state, paths, A, x_steps)
+    outputs, last = [], []
+    for start, state in zip(_segment_starts(paths), states, strict=True):
+        now = slice(start, start + (paths.segment or paths.num_tokens))
+        delta_now = delta[:, :, now].movedim(2, 0)
+        y, state = _recur(
+            state,
+            A.to(dtype),
+            delta_now,
+            delta_now * x_steps[:, :, now].movedim(2, 0),
+            B[:, :, now].movedim(2, 0).unsqueeze(3),
+            C[:, :, now].movedim(2, 0).unsqueeze(3),
+        )
+        outputs.append(y)
+        last.append(state)
+    y = torch.cat(outputs).movedim(0, 2)
+    if D is not None:
+        y = y + D.to(dtype)[:, None] * x_steps
+
+    total = torch.zeros_like(y[:, 0])
+    for k, order in enumerate(orders):
+        total = total + torch.zeros_like(total).index_copy(1, order, y[:, k])
+    last_state = last[0] if paths.segment is None else torch.stack(last, dim=2)
+    return total, last_state
+
+
+def _recur(
+    state: Tensor, A: Tensor, delta: Tensor, delta_x: Tensor, B: Tensor, C: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Runs ``h <- exp(delta A) h + delta x B``, ``y = sum(C h)`` over time.
+
+    Args:
+        state: First state ``(N, K, E, d_state)``.
+        A: ``(K, E, d_state)``.
+        delta: Step sizes ``(L, N, K, E)``.
+        delta_x: Step sizes times inputs, ``(L, N, K, E)``.
+        B: ``(L, N, K, 1 or E, d_state)``.
+        C: ``(L, N, K, 1 or E, d_state)``.
+
+    Returns:
+        Outputs ``(L, N, K, E)`` and the last state.
+    """
+    sequences = (delta, delta_x, B, C)
+    needs_grad = torch.is_grad_enabled() and any(
+        t.requires_grad for t in (state, A, *sequences)
+    )
+    outputs = [delta.new_zeros(0, *delta.shape[1:])]
+    for chunk in zip(*(t.split(CHUNK) for t in sequences), strict=True):
+        if delta.shape[0] == 0:
+            break
+        if needs_grad:
+            y, state = checkpoint(
+                _recur_chunk,
+                state,
+                A,
+                *chunk,
+                use_reentrant=False,
+                preserve_rng_state=False,
+            )
+        else:
+            y, state = _recur_chunk(state, A, *chunk)
+        outputs.append(y)
+    return torch.cat(outputs), state
+
+
+def _recur_chunk(
+    state: Tensor, A: Tensor, delta: Tensor, delta_x: Tensor, B: Tensor, C: Tensor
+) -> tuple[Tensor, Tensor]:
+    # unbind, not indexing: the backward of an index writes a whole sequence of
+    # zeros for every step, which is quadratic in the length.
+    outputs = []
+    for delta_t, delta_x_t, B_t, C_t in zip(
+        delta.unbind(), delta_x.unbind(), B.unbind(), C.unbind(), strict=True
+    ):
+        decay = torch.exp(delta_t.unsqueeze(-1) * A)
+        state = decay * state + delta_x_t.unsqueeze(-1) * B_t
+        outputs.append((state * C_t).sum(-1))
+    return torch.stack(outputs), state
+
+
+def _time_first(t: Tensor) -> Tensor:
+    """``(N, E, L)`` to ``(L, N, E)``."""
+    return t.permute(2, 0, 1)
+
+
+def _time_first_states(t: Tensor, grouped: tuple[int, int], length: int) -> Tensor:
+    """``(E, d)``, ``(N, d, L)`` or ``(N, K, d, L)`` to ``(L, N, K, 1 or E, d)``."""
+    if t.dim() == 2:
+        return t.unflatten(0, grouped)[None, None].expand(length, -1, -1, -1, -1)
+    if t.dim() == 3:
+        t = t.unsqueeze(1)
+    return t.permute(3, 0, 1, 2).unsqueeze(3)
+
+
+def _reorder(t: Tensor, orders: Sequence[Tensor]) -> Tensor:
+    """Puts each path's tokens of ``(N, K, L, ...)`` in the order of its steps."""
+    return torch.stack([t[:, k, order] for k, order in enumerate(orders)], dim=1)
+
+
+def _segment_starts(paths: ScanPaths) -> range:
+    return range(0, max(paths.num_tokens, 1), paths.segment or max(paths.num_tokens, 1))
+
+
+def _first_states(
+    initial_state: Tensor | None, paths: ScanPaths, A: Tensor, x_steps: Tensor
+) -> list[Tensor]:
+    """Returns the state ``(N, K, E, d_state)`` each segment begins with."""
+    if initial_state is None:
+        zeros = x_steps.new_zeros(len(x_steps), *A.shape)
+        return [zeros] * paths.num_segments
+    initial_state = initial_state.to(x_steps.dtype)
+    if paths.segment is None:
+        return [initial_state]
+    return list(initial_state.unbind(2))
