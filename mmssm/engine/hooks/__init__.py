@@ -1,1 +1,13 @@
+"""Hooks."""
 
+from .checkpoint_hook import ResumableCheckpointHook
+from .invalid_loss_hook import InvalidLossHook
+from .reseed_hook import ReseedHook
+from .visualization_hook import Pose3dVisualizationHook
+
+__all__ = [
+    'InvalidLossHook',
+    'Pose3dVisualizationHook',
+    'ResumableCheckpointHook',
+    'ReseedHook',
+]
