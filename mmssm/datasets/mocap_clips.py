@@ -55,11 +55,6 @@ class MocapClip:
         """The name without underscores, as Human3.6M's file names want it."""
         return ''.join(part.capitalize() for part in self.name.split('_'))
 
-    @property
-    def center(self) -> np.ndarray:
-        """Mean position of the pelvis, ``(3,)``, metres."""
-        return self.joints[:, h36m.ROOT].mean(0)
-
     def frames(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Cuts a window that may reach beyond the clip.
 
@@ -92,18 +87,20 @@ class MocapClip:
         way = root[-1] - root[0] + step
         return np.array([way[0], way[1], 0.0], dtype=self.joints.dtype)
 
-    def resized(self, size: Sequence[float]) -> 'MocapClip':
-        """The same motion by another body.
 
-        Args:
-            size: Factors of the bone lengths of legs, trunk (with shoulders
-                and head) and arms. Steps scale with the legs, so that feet
-                stay on the ground.
+def on_stage(clip: MocapClip, size: Sequence[float]) -> MocapClip:
+    """The clip by a body of some size, its middle over the world's origin.
 
-        Returns:
-            The clip with new joints.
-        """
-        return replace(self, joints=resize_body(self.joints, size))
+    Args:
+        clip: The clip.
+        size: Factors for legs, trunk and arms, as of :func:`resize_body`.
+
+    Returns:
+        The clip with new joints.
+    """
+    joints = resize_body(clip.joints, size)
+    middle = joints[:, h36m.ROOT].mean(0) * np.array([1, 1, 0], joints.dtype)
+    return replace(clip, joints=joints - middle)
 
 
 def resize_body(joints: np.ndarray, size: Sequence[float]) -> np.ndarray:

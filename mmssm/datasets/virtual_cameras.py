@@ -53,19 +53,18 @@ def _around(center: np.ndarray, azimuth: float, distance: float, height: float):
     return np.array([center[0] + ground[0], center[1] + ground[1], height])
 
 
-def fixed_camera(center: np.ndarray, index: int) -> dict:
-    """One of the four validation cameras of a clip.
+def fixed_camera(index: int) -> dict:
+    """One of the four validation cameras around the origin of the ground.
 
     Args:
-        center: ``(3,)`` point on whose vertical the camera is aimed, metres.
         index: 0 to 3.
 
     Returns:
         MMPose's ``camera_param``.
     """
     azimuth, distance, height = FIXED[index]
-    position = _around(center, np.deg2rad(azimuth), distance, height)
-    return make_camera(position, np.array([center[0], center[1], 0.9]))
+    origin = np.array([0.0, 0.0, 0.9])
+    return make_camera(_around(origin, np.deg2rad(azimuth), distance, height), origin)
 
 
 def draw_camera(rng: np.random.Generator, center: np.ndarray) -> dict:

@@ -13,6 +13,7 @@ from mmssm.datasets.mocap_clips import (
     fold_clips,
     load_mocap_clips,
     mocap_file,
+    on_stage,
     resize_body,
 )
 from mmssm.datasets.virtual_cameras import FIXED, draw_camera, fixed_camera
@@ -129,7 +130,7 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
     def _load_ann_file(self, ann_file: str) -> None:
         self.clips = fold_clips(load_mocap_clips(ann_file), self.fold, self.test_mode)
         self._bodies = [
-            [clip.resized(size) for size in VALIDATION_BODIES] for clip in self.clips
+            [on_stage(clip, size) for size in VALIDATION_BODIES] for clip in self.clips
         ]
 
     def get_sequence_indices(self) -> list[tuple[int, int, int]]:
@@ -173,28 +174,31 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         # the lookup of BaseMocapDataset also copies the skeleton's metainfo
         info = super().get_data_info(index)
         number, start, view = (info.pop(key) for key in ('clip', 'start', 'view'))
+        clip = self.clips[number]
         if self.test_mode:
-            clip = self._bodies[number][view]
-            joints, frames = self._window(clip, start)
-            camera = fixed_camera(clip.center, view)
-            names = (f'B{view}', f'cam{view}')
+            joints, frames = self._window(self._bodies[number][view], start)
+            camera = fixed_camera(view)
+            film = f'B{view}_{clip.action}.cam{view}'
         else:
-            clip = self.clips[number]
             rng = np.random.default_rng((self.seed, epoch, index))
             joints, frames = self._window(clip, start)
             joints = resize_body(joints, self._draw_body(rng))
             camera = draw_camera(rng, joints[:, h36m.ROOT].mean(0))
-            names = ('B', 'virtual')
-        counted = self._counted(start, len(clip.joints))
-        info.update(self._sample(joints, camera, counted))
-        subject, camera_name = names
-        info['img_paths'] = [
-            f'{subject}_{clip.action}.{camera_name}_{frame + 1:06d}.jpg'
-            for frame in frames
-        ]
-        info['img_ids'] = frames.tolist()
-        info['target_img_path'] = [info['img_paths'][i] for i in self._targets()]
-        info['id'] = index
+            film = f'B_{clip.action}.virtual'
+        targets = self._targets()
+        visible = np.ones(joints.shape[:2], np.float32)
+        visible *= self._counted(start, len(clip.joints))[:, None]
+        info.update(
+            film_frames(joints, camera),
+            keypoints_3d_visible=visible,
+            lifting_target_visible=visible[targets],
+            factor=np.zeros(len(targets), np.float32),
+            img_paths=[f'{film}_{frame + 1:06d}.jpg' for frame in frames],
+            img_ids=frames.tolist(),
+            id=index,
+        )
+        info['lifting_target'] = info['keypoints_3d'][targets]
+        info['target_img_path'] = [info['img_paths'][target] for target in targets]
         return info
 
     def _window(self, clip: MocapClip, start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -221,25 +225,31 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
     def _draw_body(rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(*STATURE) * rng.uniform(*PROPORTION, 3)
 
-    def _sample(self, joints: np.ndarray, camera: dict, counted: np.ndarray) -> dict:
-        joints_3d = world_to_camera(joints, camera['R'], camera['T']).astype(np.float32)
-        keypoints = project(joints_3d, camera['f'], camera['c'])
-        visible = np.ones(keypoints.shape[:2], np.float32)
-        target_visible = visible * counted[:, None]
-        low, high = keypoints[0].min(0), keypoints[0].max(0)
-        targets = self._targets()
-        return {
-            'num_keypoints': h36m.NUM_JOINTS,
-            'keypoints': keypoints,
-            'keypoints_visible': visible,
-            'keypoints_3d': joints_3d,
-            'keypoints_3d_visible': target_visible,
-            'lifting_target': joints_3d[targets],
-            'lifting_target_visible': target_visible[targets],
-            'camera_param': deepcopy(camera),
-            'factor': np.zeros(len(targets), np.float32),
-            'center': ((low + high) / 2)[None],
-            'scale': np.float32(1.2 * (high - low).max() / 200),
-            'category_id': 1,
-            'iscrowd': 0,
-        }
+
+def film_frames(joints: np.ndarray, camera: dict) -> dict:
+    """What a camera sees, under the names MMPose's datasets use.
+
+    Args:
+        joints: ``(T, 17, 3)`` world positions, metres.
+        camera: MMPose's ``camera_param``.
+
+    Returns:
+        ``keypoints (T, 17, 2)`` pixels, ``keypoints_visible (T, 17)``,
+        ``keypoints_3d (T, 17, 3)`` metres in the camera's frame, the box of
+        the first frame as ``center (1, 2)`` and ``scale`` (in 200 px), and
+        the camera.
+    """
+    keypoints_3d = world_to_camera(joints, camera['R'], camera['T']).astype(np.float32)
+    keypoints = project(keypoints_3d, camera['f'], camera['c'])
+    low, high = keypoints[0].min(0), keypoints[0].max(0)
+    return {
+        'num_keypoints': h36m.NUM_JOINTS,
+        'keypoints': keypoints,
+        'keypoints_visible': np.ones(keypoints.shape[:2], np.float32),
+        'keypoints_3d': keypoints_3d,
+        'camera_param': deepcopy(camera),
+        'center': ((low + high) / 2)[None],
+        'scale': np.float32(1.2 * (high - low).max() / 200),
+        'category_id': 1,
+        'iscrowd': 0,
+    }
