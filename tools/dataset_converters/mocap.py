@@ -15,12 +15,25 @@ by fixed virtual cameras, in the files of MMPose's ``Human36mDataset``.
 
 import argparse
 import json
+import pickle
 import xml.etree.ElementTree as ET
+import zlib
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mmssm.datasets.datasets.epoch_seeded import numpy_seeded
+from mmssm.datasets.datasets.mocap_dataset import VALIDATION_BODIES, film_frames
+from mmssm.datasets.mocap_clips import (
+    fold_clips,
+    load_mocap_clips,
+    mocap_file,
+    on_stage,
+)
+from mmssm.datasets.transforms import DetectorNoise
+from mmssm.datasets.virtual_cameras import fixed_camera
 from mmssm.structures import h36m
 
 FPS = 50
@@ -268,6 +281,63 @@ def write_clips(pybullet_data: Path, out: Path) -> None:
     print(f'{out}: {sum(map(len, clips))} frames, {out.stat().st_size} bytes')
 
 
+def fold_annotations(fold: int, validation: bool) -> dict[str, np.ndarray]:
+    """One side of a fold in the arrays of MMPose's Human3.6M annotations.
+
+    With ``factors (F,)``, millimetres per pixel at the root's depth.
+
+    Every clip is seen by the four validation cameras, with their bodies. The
+    2D keypoints carry the default :class:`mmssm.DetectorNoise`, with its
+    confidence, drawn once.
+    """
+    noise = DetectorNoise()
+    arrays = defaultdict(list)
+    for clip in fold_clips(load_mocap_clips(mocap_file()), fold, validation):
+        for view, body in enumerate(VALIDATION_BODIES):
+            joints = on_stage(clip, body).joints
+            film = film_frames(joints, fixed_camera(view))
+            with numpy_seeded(fold, view, zlib.crc32(clip.name.encode())):
+                film = noise.transform(film)
+            keypoints = film['keypoints']
+            low, high = keypoints.min(1), keypoints.max(1)
+            ones = np.ones_like(film['keypoints_3d'][..., :1])
+            confidence = film['keypoints_visible'][..., None]
+            name = f'B{view}_{clip.action}.cam{view}'
+            arrays['imgname'].append(
+                np.array(
+                    [
+                        f'B{view}/{name}/{name}_{i + 1:06d}.jpg'
+                        for i in range(len(joints))
+                    ]
+                )
+            )
+            arrays['center'].append((low + high) / 2)
+            arrays['scale'].append(1.2 * (high - low).max(-1) / 200)
+            arrays['part'].append(np.concatenate([keypoints, confidence], -1))
+            depth = film['keypoints_3d'][:, h36m.ROOT, 2]
+            arrays['factors'].append(1000 * depth / film['camera_param']['f'][0])
+            arrays['S'].append(np.concatenate([film['keypoints_3d'], ones], -1))
+    return {name: np.concatenate(parts) for name, parts in arrays.items()}
+
+
+def export_fold(out: Path, fold: int) -> None:
+    """Writes a fold under the names of MMPose's Human3.6M configs."""
+    folder = out / 'annotation_body3d'
+    (folder / 'fps50').mkdir(parents=True, exist_ok=True)
+    for name, validation in (('train', False), ('test', True)):
+        arrays = fold_annotations(fold, validation)
+        factors = arrays.pop('factors')
+        path = folder / 'fps50' / f'h36m_{name}_original.npz'
+        np.savez_compressed(path, **arrays)
+        print(f'{path}: {len(arrays["imgname"])} frames')
+    # MMPose's configs use factors for the test part, which is written last
+    np.save(folder / 'fps50' / 'h36m_factors.npy', factors)
+    cameras = {(f'B{view}', f'cam{view}'): fixed_camera(view) for view in range(4)}
+    with open(folder / 'cameras.pkl', 'wb') as file:
+        pickle.dump(cameras, file, protocol=2)
+    print(f'{folder / "cameras.pkl"}: {len(cameras)} cameras')
+
+
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(
@@ -278,6 +348,12 @@ def main() -> None:
     clips.add_argument('pybullet_data', type=Path, help='folder of pybullet_data')
     clips.add_argument('out', type=Path, help='file to write, .npz')
     clips.set_defaults(run=lambda args: write_clips(args.pybullet_data, args.out))
+    export = commands.add_parser(
+        'export', help="write a fold in the files of MMPose's Human36mDataset"
+    )
+    export.add_argument('out', type=Path, help='folder to write, a data_root')
+    export.add_argument('--fold', type=int, default=0, help='0, 1 or 2 (default: 0)')
+    export.set_defaults(run=lambda args: export_fold(args.out, args.fold))
     args = parser.parse_args()
     args.run(args)
 
