@@ -10,8 +10,13 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 
 from mmssm.utils import safe_pickle
+from mmssm.utils.errors import UserError
 
 ATOMIC_BACKEND = 'mmssm_atomic_local'
+
+
+class FileNotWrittenError(UserError, OSError):
+    """A file could not be written; what was there before is untouched."""
 
 
 def write_atomically(path: str | os.PathLike, data: bytes) -> None:
@@ -26,7 +31,8 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         data: What it will hold.
 
     Raises:
-        OSError: It could not be written; what was there before is untouched.
+        FileNotWrittenError: It could not be written, for want of space perhaps;
+            what was there before is untouched.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +45,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise OSError(
+        raise FileNotWrittenError(
             error.errno,
             f'{error.strerror or error}: {path} ({len(data):,} bytes) was not '
             'written; earlier files are untouched. Make room and continue with '

@@ -8,6 +8,6 @@ from .visualization_hook import Pose3dVisualizationHook
 __all__ = [
     'InvalidLossHook',
     'Pose3dVisualizationHook',
-    'ResumableCheckpointHook',
     'ReseedHook',
+    'ResumableCheckpointHook',
 ]

@@ -13,6 +13,11 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mmssm.registry import HOOKS
+from mmssm.utils.errors import UserError
+
+
+class InvalidLossError(UserError, FloatingPointError):
+    """A loss is NaN or infinite."""
 
 
 def to_plain(data: Any) -> Any:
@@ -67,7 +72,7 @@ class InvalidLossHook(Hook):
         """Checks the losses of one iteration.
 
         Raises:
-            FloatingPointError: One of them is not finite.
+            InvalidLossError: One of them is not finite.
         """
         losses = {
             key: float(value) for key, value in (outputs or {}).items() if 'loss' in key
@@ -86,7 +91,7 @@ class InvalidLossHook(Hook):
             'batch': to_plain(data_batch),
         }
         torch.save(record, path)
-        raise FloatingPointError(
+        raise InvalidLossError(
             f'{", ".join(f"{key} is {value}" for key, value in bad.items())} at '
             f'iteration {runner.iter + 1} of epoch {runner.epoch + 1}. Training '
             f'stopped; the batch is in {path}. Look for bad input there, or lower '
