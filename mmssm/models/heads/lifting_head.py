@@ -1,5 +1,7 @@
 """Head of 2D-to-3D lifters."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from mmengine.structures import InstanceData
 from mmpose.models.heads.regression_heads import MotionRegressionHead
@@ -57,7 +59,7 @@ class LiftingHead(MotionRegressionHead):
             Coordinates ``(N, T, J, out_channels)`` in the precision of the
             head's parameters, also under autocast.
         """
-        with torch.autocast(feats.device.type, enabled=False):
+        with _without_autocast(feats.device.type):
             return super().forward(feats.to(self.fc.weight.dtype))
 
     def predict(
@@ -125,3 +127,10 @@ class LiftingHead(MotionRegressionHead):
     def default_init_cfg(self) -> list[dict]:
         """No initialisation beyond PyTorch's own, as in the released code."""
         return []
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager:
+    # The meta device knows no autocast and refuses to be asked.
+    if not torch.amp.is_autocast_available(device_type):
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
