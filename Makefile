@@ -1,0 +1,26 @@
+# Every target sets up what it needs first; see tools/setup_env.py --help.
+
+PYTHON ?= python3
+JOBS ?= 2
+RUN = .venv/bin/python
+
+.PHONY: env demo test lint full
+
+env:
+	@$(PYTHON) tools/setup_env.py
+
+demo: env
+	$(RUN) demo/lift_mocap.py --out work_dirs/demo
+
+# One thread to each worker: two workers with two threads each are slower.
+test: env
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile --cov
+
+lint: env
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+
+# The rest of OpenMMLab: mmcv compiled, mmdet; into .venv-full.
+full:
+	$(PYTHON) tools/setup_env.py --stack full
