@@ -8,10 +8,12 @@ what is built and used.
 
 from . import _library
 from ._backend import backend
-from .path_scan import path_scan
+from .path_scan import path_scan, register_path_scan
 from .scan_paths import ScanPaths
-from .selective_scan import selective_scan
+from .selective_scan import register_selective_scan, selective_scan
 
 __all__ = ['ScanPaths', 'backend', 'path_scan', 'selective_scan']
 
-_library.load()
+if _library.load():
+    register_selective_scan()
+    register_path_scan()

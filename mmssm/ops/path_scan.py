@@ -236,7 +236,7 @@ def _call_native(
     y, last_state, _ = torch.ops.mmssm.path_scan(
         list(sources), dt, A, B, C, D, dt_bias, dt_weight, initial_state,
         paths.index, list(rows), list(of_source), [int(r) for r in reverse],
-        _steps_per_segment(paths), return_last_state, out_dtype,
+        _steps_per_segment(paths), paths.num_segments, return_last_state, out_dtype,
     )  # fmt: skip
     if not return_last_state:
         return y
@@ -249,7 +249,7 @@ def _steps_per_segment(paths: ScanPaths) -> int:
     return whole if paths.segment is None else min(paths.segment, whole)
 
 
-def register() -> None:
+def register_path_scan() -> None:
     """Gives the compiled op its fakes and its gradient."""
     name = 'mmssm::path_scan'
     torch.library.register_fake(name, _fake)
@@ -272,13 +272,13 @@ def _fake(
     sources: list[int],
     reverse: list[int],
     segment: int,
+    segments: int,
     return_last_state: bool,
     out_dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor]:
     N, L, E = x[0].shape
     K, _, d_state = A.shape
     dtype = state_dtype(x[0].dtype)
-    segments = (L + segment - 1) // segment
     slots = segment // _native.CHECKPOINT_STEPS
     last_state = (N, K, segments, E, d_state) if return_last_state else (0,)
     return (
@@ -304,7 +304,7 @@ def _fake_backward(
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     x, *tensors = inputs[:9]
-    index, *ctx.constants = inputs[9:14]
+    index, *ctx.constants = inputs[9:15]
     ctx.set_materialize_grads(False)
     ctx.num_sources = len(x)
     ctx.save_for_backward(*x, *tensors, index, output[2])
@@ -320,4 +320,4 @@ def _backward(
     grad_x, *gradients = torch.ops.mmssm.path_scan_backward(
         grad_y, grad_last_state, checkpoints, x, *tensors, index, *ctx.constants
     )
-    return grad_x, *_native.drop_absent(gradients, tensors), *[None] * 7
+    return grad_x, *_native.drop_absent(gradients, tensors), *[None] * 8

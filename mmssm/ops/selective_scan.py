@@ -227,7 +227,7 @@ def _mamba_ssm(
     )
 
 
-def register() -> None:
+def register_selective_scan() -> None:
     """Gives the compiled op its fakes and its gradient."""
     name = 'mmssm::selective_scan'
     torch.library.register_fake(name, _fake)

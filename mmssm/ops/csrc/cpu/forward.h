@@ -1,0 +1,167 @@
+// The forward of the scan. A task is one block of channels of one sample, through
+// all paths that are summed into one output.
+
+#pragma once
+
+#include "scan.h"
+
+namespace mmssm {
+namespace MMSSM_ISA {
+
+template <class T>
+class Forward {
+ public:
+  static int64_t tasks(const Scan& s) {
+    return s.batch * num_path_sets(s) * num_blocks(s);
+  }
+
+  static int64_t scratch(const Scan& s) {
+    Arena arena(nullptr);
+    Forward(s, arena);
+    return arena.used();
+  }
+
+  static void run(const Scan& s, int64_t begin, int64_t end, void* memory) {
+    Arena arena(memory);
+    Forward forward(s, arena);
+    for (int64_t task = begin; task < end; ++task) {
+      forward.run_task(task);
+    }
+  }
+
+ private:
+  Forward(const Scan& s, Arena& arena)
+      : s_(s),
+        weights_(s, arena),
+        in_(s, arena),
+        state_(arena.take<T>(s.states * kLanes)),
+        y_(arena.take<T>(kSteps * kLanes)),
+        sum_(arena.take<T>(sums() ? s.tokens * kLanes : 0)) {}
+
+  // Whether a token is visited more than once, so that its output is a sum.
+  bool sums() const { return paths_per_set(s_) > 1; }
+
+  void run_task(int64_t task) {
+    Place p;
+    p.block = task % num_blocks(s_);
+    const int64_t set = task / num_blocks(s_) % num_path_sets(s_);
+    p.n = task / num_blocks(s_) / num_path_sets(s_);
+    p.first = p.block * kLanes;
+    p.width = smaller(kLanes, s_.channels - p.first);
+    if (sums()) {
+      std::memset(sum_, 0, sizeof(T) * s_.tokens * kLanes);
+    }
+    for (int64_t i = 0; i < paths_per_set(s_); ++i) {
+      p.k = set * paths_per_set(s_) + i;
+      run_path(p);
+    }
+    if (sums()) {
+      store_sum(p);
+    }
+  }
+
+  void run_path(const Place& p) {
+    weights_.load(s_, p);
+    for (int64_t segment = 0; segment < s_.segments; ++segment) {
+      load_state(state_, s_, p, segment);
+      for (int64_t number = 0; number < chunks_in(s_, segment); ++number) {
+        run_chunk(p, make_chunk(s_, segment, number));
+      }
+      if (s_.last_state) {
+        store_state(state_, s_.last_state, s_, p, segment);
+      }
+    }
+  }
+
+  void run_chunk(const Place& p, const Chunk& chunk) {
+    if (chunk.number > 0) {
+      copy_lanes(
+          checkpoint<T>(s_, p, chunk), s_.channels, state_, kLanes, s_.states, p.width);
+    }
+    in_.load(s_, p, chunk, weights_);
+    skip(chunk.count);
+    for (int64_t d = 0; d < s_.states; ++d) {
+      run_state(d, chunk.count);
+    }
+    if (sums()) {
+      add_to_sum(chunk.count);
+    } else {
+      store(y_, in_.token, chunk.count, p);
+    }
+  }
+
+  void skip(int64_t count) {
+    if (!s_.D) {
+      std::memset(y_, 0, sizeof(T) * count * kLanes);
+      return;
+    }
+    for (int64_t t = 0; t < count; ++t) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        y_[t * kLanes + lane] = weights_.D[lane] * in_.x[t * kLanes + lane];
+      }
+    }
+  }
+
+  void run_state(int64_t d, int64_t count) {
+    constexpr int V = kVectors<T>;
+    const Vec<T>* delta = reinterpret_cast<const Vec<T>*>(in_.delta);
+    const Vec<T>* delta_x = reinterpret_cast<const Vec<T>*>(in_.delta_x);
+    const Vec<T>* A = reinterpret_cast<const Vec<T>*>(weights_.A_log2e) + d * V;
+    const T* B = in_.B + d * kSteps;
+    const T* C = in_.C + d * kSteps;
+    Vec<T>* state = reinterpret_cast<Vec<T>*>(state_) + d * V;
+    Vec<T>* y = reinterpret_cast<Vec<T>*>(y_);
+    Vec<T> h[V], a[V];
+    for (int v = 0; v < V; ++v) {
+      h[v] = state[v];
+      a[v] = A[v];
+    }
+    for (int64_t t = 0; t < count; ++t) {
+      for (int v = 0; v < V; ++v) {
+        const int64_t i = t * V + v;
+        h[v] = exp2<T>(delta[i] * a[v]) * h[v] + delta_x[i] * B[t];
+        y[i] += h[v] * C[t];
+      }
+    }
+    for (int v = 0; v < V; ++v) {
+      state[v] = h[v];
+    }
+  }
+
+  void add_to_sum(int64_t count) {
+    for (int64_t t = 0; t < count; ++t) {
+      T* sum = sum_ + in_.token[t] * kLanes;
+      for (int lane = 0; lane < kLanes; ++lane) {
+        sum[lane] += y_[t * kLanes + lane];
+      }
+    }
+  }
+
+  void store_sum(const Place& p) {
+    for (int64_t start = 0; start < s_.tokens; start += kSteps) {
+      const int64_t count = smaller(kSteps, s_.tokens - start);
+      for (int64_t t = 0; t < count; ++t) {
+        in_.token[t] = start + t;
+      }
+      store(sum_ + start * kLanes, in_.token, count, p);
+    }
+  }
+
+  void store(const T* tile, const int64_t* token, int64_t count, const Place& p) {
+    const View& v = s_.y;
+    const int64_t start =
+        offset(v, p.n) + p.first * v.stride[2] + p.k * v.stride[3];
+    store_tile<T>(
+        tile, kLanes, 1, v, start, token, v.stride[1], count, v.stride[2], p.width);
+  }
+
+  const Scan& s_;
+  Weights<T> weights_;
+  Inputs<T> in_;
+  T* state_;  // (d, lane)
+  T* y_;      // (t, lane), output of one path
+  T* sum_;    // (l, lane), output of all paths in token order
+};
+
+}  // namespace MMSSM_ISA
+}  // namespace mmssm

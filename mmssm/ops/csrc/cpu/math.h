@@ -1,0 +1,147 @@
+// Exponential and softplus without branches. NaN in, NaN out.
+
+#pragma once
+
+#include "vec.h"
+
+namespace mmssm {
+namespace MMSSM_ISA {
+
+template <class T>
+struct Constants;
+
+// exp2: p(f) on [-1/2, 1/2], minimax in relative error. For float the constant
+// term is held at exactly 1 (error 1.9e-7 with rounding): a bias at 0 would be
+// raised to the power of the sequence length. log1p: 2 atanh(s) / s as a
+// polynomial of s^2 on [0, 1/9], minimax in relative error.
+template <>
+struct Constants<float> {
+  static constexpr float kLog2e = 1.44269504088896341f;
+  static constexpr float kLn2High = 0.693359375f;
+  static constexpr float kLn2Low = -2.12194440054690583e-4f;
+  static constexpr int kMantissa = 23;
+  static constexpr float kBias = 127.0f;
+  static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
+  static constexpr float kExp2[] = {
+      1.0f,
+      0.6931469775951135f,
+      0.24022242077091352f,
+      0.055507337444773874f,
+      0.009671513183107099f,
+      0.0013264728769218255f};
+  static constexpr float kLog1p[] = {
+      2.0000000079210485f,
+      0.66666314681864658f,
+      0.4002491028736457f,
+      0.27960602677881784f,
+      0.28178335246404732f};
+};
+
+template <>
+struct Constants<double> {
+  static constexpr double kLog2e = 1.44269504088896341;
+  static constexpr double kLn2High = 0.693147180369123816490;
+  static constexpr double kLn2Low = 1.90821492927058770002e-10;
+  static constexpr int kMantissa = 52;
+  static constexpr double kBias = 1023.0;
+  static constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kExp2[] = {
+      1.0,
+      0.69314718055994533046,
+      0.24022650695910156205,
+      0.055504108664819921475,
+      0.0096181291075883350392,
+      0.0013333558146789952573,
+      0.00015403530462514668446,
+      0.000015252733489958517759,
+      1.3215433089567211791e-6,
+      1.0178198034320888328e-7,
+      7.0741056308590039576e-9,
+      4.4352807904587446631e-10};
+  static constexpr double kLog1p[] = {
+      2.0,
+      0.66666666666666134238,
+      0.40000000000190325091,
+      0.28571428544925157431,
+      0.22222224112772142909,
+      0.18181739787751782443,
+      0.15386635453768827474,
+      0.13300102515885000136,
+      0.12112248959504836782,
+      0.083156843071685998767,
+      0.17060062608394968652};
+};
+
+template <class T, int kTerms>
+inline Vec<T> polynomial(Vec<T> x, const T (&terms)[kTerms]) {
+  Vec<T> sum = Vec<T>{} + terms[kTerms - 1];
+  for (int i = kTerms - 2; i >= 0; --i) {
+    sum = sum * x + terms[i];
+  }
+  return sum;
+}
+
+// Comparisons are false for NaN, so NaN passes the clamp.
+template <class T>
+inline Vec<T> clamp(Vec<T> x, T low, T high) {
+  x = x < low ? Vec<T>{} + low : x;
+  return x > high ? Vec<T>{} + high : x;
+}
+
+// Adding kRound + kBias leaves the biased exponent of 2^n, for the integer n
+// nearest to x, in the low bits of the sum: shifted up, they are that power, and 0
+// or infinity where n is the smallest or largest.
+template <class T>
+inline Vec<T> biased_nearest(Vec<T> x) {
+  return x + (Constants<T>::kRound + Constants<T>::kBias);
+}
+
+template <class T>
+inline Vec<T> nearest(Vec<T> biased) {
+  return biased - (Constants<T>::kRound + Constants<T>::kBias);
+}
+
+template <class T>
+inline Vec<T> power(Vec<T> biased) {
+  return (Vec<T>)((Bits<T>)biased << Constants<T>::kMantissa);
+}
+
+// 2^x. Results below the smallest normal number are 0, and those of the last half
+// binade before overflow are infinite already.
+template <class T>
+inline Vec<T> exp2(Vec<T> x) {
+  x = clamp<T>(x, -Constants<T>::kBias, Constants<T>::kBias + 1);
+  const Vec<T> biased = biased_nearest<T>(x);
+  const Vec<T> fraction = x - nearest<T>(biased);
+  return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
+}
+
+// e^x for x <= 0, with a reduction that keeps the digits of a large x.
+template <class T>
+inline Vec<T> exp_negative(Vec<T> x) {
+  constexpr T kLow = -(Constants<T>::kBias - 1) / Constants<T>::kLog2e;
+  const Vec<T> kept = clamp<T>(x, kLow, T(0));
+  const Vec<T> biased = biased_nearest<T>(kept * Constants<T>::kLog2e);
+  const Vec<T> n = nearest<T>(biased);
+  const Vec<T> rest = (kept - n * Constants<T>::kLn2High) - n * Constants<T>::kLn2Low;
+  const Vec<T> result = polynomial<T>(
+      rest * Constants<T>::kLog2e, Constants<T>::kExp2) * power<T>(biased);
+  return x < kLow ? Vec<T>{} : result;
+}
+
+// log(1 + e^x), and x itself above 20 as in PyTorch; `slope` is its derivative.
+template <class T>
+inline Vec<T> softplus(Vec<T> x, Vec<T>* slope) {
+  const Vec<T> zero = {};
+  const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
+  const Vec<T> inverse = T(1) / (e + T(1));
+  *slope = (x > zero ? zero + T(1) : e) * inverse;
+  const Vec<T> s = e / (e + T(2));
+  const Vec<T> log1p = s * polynomial<T>(s * s, Constants<T>::kLog1p);
+  const Vec<T> above = (x > zero ? x : zero) + log1p;
+  *slope = x > T(20) ? zero + T(1) : *slope;
+  return x > T(20) ? x : above;
+}
+
+}  // namespace MMSSM_ISA
+}  // namespace mmssm

@@ -1,0 +1,3 @@
+// For every processor of the platform.
+#define MMSSM_ISA baseline
+#include "instantiate.h"
