@@ -5,7 +5,7 @@ val_codec = dict(type='MotionBERTLabel', num_keypoints=17, rootrel=True)
 
 data_root = 'data/h36m/'
 dataset = dict(
-    type='Human36mDataset',
+    type='mmssm.Human36mDataset',
     data_root=data_root,
     data_prefix=dict(img='images/'),
     camera_param_file='annotation_body3d/cameras.pkl',
@@ -14,6 +14,7 @@ dataset = dict(
 )
 pack = dict(
     type='PackPoseInputs',
+    # the keypoints are kept for the pictures
     meta_keys=(
         'id',
         'category_id',
@@ -21,6 +22,8 @@ pack = dict(
         'flip_indices',
         'factor',
         'camera_param',
+        'keypoints',
+        'keypoints_visible',
     ),
 )
 
@@ -29,7 +32,8 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    # tells the dataset the epoch, from which it draws its flips
+    sampler=dict(type='mmssm.EpochSampler', shuffle=True),
     dataset=dict(
         **dataset,
         ann_file='annotation_body3d/fps50/h36m_train_original.npz',

@@ -8,7 +8,12 @@ _base_ = [
 
 # runtime: the published checkpoints are the best of all epochs on the test set
 train_cfg = dict(max_epochs=120, val_interval=1)
-default_hooks = dict(checkpoint=dict(save_best='MPJPE', rule='less', max_keep_ckpts=1))
+default_hooks = dict(
+    checkpoint=dict(save_best='MPJPE_action_mean', rule='less', max_keep_ckpts=1),
+    visualization=dict(
+        _delete_=True, type='mmssm.Pose3dVisualizationHook', enable=False, fps=50
+    ),
+)
 
 # optimizer and learning policy
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-4, weight_decay=0.01))
@@ -53,5 +58,4 @@ model = dict(
     test_cfg=dict(flip_test=True),
 )
 
-# 3D poses beside the 2D input
-visualizer = dict(type='Pose3dLocalVisualizer')
+visualizer = dict(type='mmssm.Pose3dVisualizer')
