@@ -13,6 +13,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -70,12 +71,13 @@ class BuildPy(build_py):
             builder = load_builder()
             try:
                 return builder.build(folder)
-            except builder.BuildError as error:
+            except (builder.BuildError, ImportError) as error:
                 obstacle = str(error)
-        print(
+        # pip shows a build's warnings; what it prints is shown under -v alone.
+        warnings.warn(
             f'mmssm: the native operators are not built ({obstacle}); '
-            '`python -m mmssm.ops build` builds them later.',
-            file=sys.stderr,
+            '`python -m mmssm.ops build` builds them later',
+            stacklevel=2,
         )
         return None
 

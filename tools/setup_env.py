@@ -157,6 +157,8 @@ class Installer:
         print(f'[{time.monotonic() - self.start:4.0f} s] {title}', flush=True)
         command = [self.python, '-m', 'pip', 'install', '--quiet', '--no-input']
         command += ['--disable-pip-version-check', '--no-warn-conflicts']
+        # Most of what torch brings is never imported; Python compiles the rest.
+        command += ['--no-compile']
         command += ['-c', str(REQUIREMENTS / 'constraints.txt'), *arguments]
         result = subprocess.run(
             command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.DEVNULL
@@ -179,6 +181,7 @@ class Installer:
             self.pip(
                 'look which build of torch pip finds',
                 *('--dry-run', '--use-feature=fast-deps', '--report', str(file)),
+                '--quiet',
                 *source,
                 'torch',
             )
@@ -221,7 +224,21 @@ class Installer:
 
     def install_project(self) -> None:
         """Install mmssm, editable, with its native operators."""
-        self.pip('mmssm', '--no-deps', '--no-build-isolation', '-e', str(ROOT))
+        title = 'mmssm and its native operators'
+        options = ('--quiet', '--no-deps', '--no-build-isolation')
+        self.pip(title, *options, '-e', str(ROOT))
+        if os.environ.get('MMSSM_BUILD') == '0':
+            return
+        # The build falls back to pure Python by design; here that is an error.
+        ask = (
+            'import sys, mmssm.ops; from mmssm.ops import _library; '
+            "sys.exit(_library.obstacle('cpu'))"
+        )
+        if subprocess.run([self.python, '-c', ask], cwd=ROOT).returncode != 0:
+            raise SetupError(
+                'the native operators are not in use (above is why). '
+                'MMSSM_BUILD=0 sets up without them; scans are then slow'
+            )
 
 
 HOSTS = {'light': Installer.install_light_host, 'full': Installer.install_full_host}
