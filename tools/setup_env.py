@@ -127,13 +127,8 @@ def check_torch_build(
         size = f'{sum(map(size_of, urls)) / 1e9:.1f} GB'
     except (OSError, TypeError):
         size = 'several GB (the index does not tell exactly)'
-    torch = next(
-        entry['metadata']['version']
-        for entry in report['install']
-        if entry['metadata']['name'] == 'torch'
-    )
     raise SetupError(
-        f'pip would fetch a CUDA build of torch {torch}, {size} in '
+        f'pip would fetch a CUDA build of torch, {size} in '
         f'{len(urls)} files, and this machine has no NVIDIA GPU. '
         'Nothing of it was downloaded. Run the same command with one of\n'
         '  TORCH_INDEX_URL=URL   the index of a CPU build, as named on '
@@ -155,7 +150,7 @@ class Installer:
     def pip(self, title: str, *arguments: str, **environment: str) -> None:
         """Run ``pip install``; raise SetupError if it fails."""
         print(f'[{time.monotonic() - self.start:4.0f} s] {title}', flush=True)
-        command = [self.python, '-m', 'pip', 'install', '--quiet', '--no-input']
+        command = [self.python, '-m', 'pip', 'install', '-qq', '--no-input']
         command += ['--disable-pip-version-check', '--no-warn-conflicts']
         # Most of what torch brings is never imported; Python compiles the rest.
         command += ['--no-compile']
@@ -181,7 +176,6 @@ class Installer:
             self.pip(
                 'look which build of torch pip finds',
                 *('--dry-run', '--use-feature=fast-deps', '--report', str(file)),
-                '--quiet',
                 *source,
                 'torch',
             )
@@ -194,7 +188,7 @@ class Installer:
     def install_stack(self, stack: str) -> None:
         """Install everything but mmssm, in the order that works."""
         self.pip('pip', 'pip')
-        self.pip('build tools', 'setuptools', 'wheel', 'ninja', 'cython', 'psutil')
+        self.pip('build tools', 'setuptools', 'cython')
         self.install_torch()
         lists = ('runtime.txt', 'optional.txt', 'tests.txt')
         files = [part for name in lists for part in ('-r', str(REQUIREMENTS / name))]
@@ -218,6 +212,7 @@ class Installer:
     def install_full_host(self) -> None:
         detection = ('pycocotools', 'shapely', 'terminaltables', 'tqdm')
         self.pip('libraries of mmdet', *detection)
+        self.pip('build tools of mmcv', 'wheel', 'ninja', 'psutil')
         self.pip('MMPose, mmdet', '--no-deps', 'mmengine', 'mmdet', 'mmpose')
         flags = {'MAX_JOBS': str(os.cpu_count()), 'CFLAGS': '-g0 -O2'} | os.environ
         self.compile('mmcv (takes ten minutes)', 'mmcv', **flags)
@@ -225,7 +220,7 @@ class Installer:
     def install_project(self) -> None:
         """Install mmssm, editable, with its native operators."""
         title = 'mmssm and its native operators'
-        options = ('--quiet', '--no-deps', '--no-build-isolation')
+        options = ('--no-deps', '--no-build-isolation')
         self.pip(title, *options, '-e', str(ROOT))
         if os.environ.get('MMSSM_BUILD') == '0':
             return
