@@ -1,10 +1,10 @@
 """The embedded motion clips, their folds, and the body sizes they are shown in."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
+import numpy.typing as npt
 
 from mmssm.structures import h36m
 
@@ -88,7 +88,7 @@ class MocapClip:
         return np.array([way[0], way[1], 0.0], dtype=self.joints.dtype)
 
 
-def on_stage(clip: MocapClip, size: Sequence[float]) -> MocapClip:
+def on_stage(clip: MocapClip, size: npt.ArrayLike) -> MocapClip:
     """The clip by a body of some size, its middle over the world's origin.
 
     Args:
@@ -103,7 +103,7 @@ def on_stage(clip: MocapClip, size: Sequence[float]) -> MocapClip:
     return replace(clip, joints=joints - middle)
 
 
-def resize_body(joints: np.ndarray, size: Sequence[float]) -> np.ndarray:
+def resize_body(joints: np.ndarray, size: npt.ArrayLike) -> np.ndarray:
     """Changes bone lengths and keeps bone directions.
 
     Args:

@@ -1,5 +1,8 @@
+import multiprocessing
+
 import numpy as np
 import pytest
+import torch.distributed as dist
 from mmpose.evaluation.metrics import MPJPE
 from mmpose.registry import METRICS
 
@@ -154,3 +157,33 @@ def test_nothing_to_evaluate_is_an_error():
 def test_an_unknown_error_is_refused(errors):
     with pytest.raises(ValueError, match='errors must be a list'):
         LiftingMetric(errors=errors)
+
+
+def evaluate_share(rank, folder, queue):
+    """One of two processes: every second sample, the first process has one more."""
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
+    )
+    metric = LiftingMetric(skip_list=['S11_Photo'])
+    samples = list(random_samples())
+    for sample in samples[rank::2]:
+        metric.process({}, [sample])
+    queue.put((rank, metric.evaluate(len(samples))))
+    dist.barrier()
+
+
+def test_processes_put_their_results_together(tmp_path):
+    context = multiprocessing.get_context('fork')
+    queue = context.Queue()
+    workers = [
+        context.Process(target=evaluate_share, args=(rank, tmp_path, queue))
+        for rank in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    results = dict(queue.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join(timeout=60)
+    expected = evaluate(LiftingMetric(skip_list=['S11_Photo']), random_samples())
+    for rank in range(2):
+        assert results[rank] == pytest.approx(expected)

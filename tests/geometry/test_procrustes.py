@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from mmpose.evaluation.functional.mesh_eval import compute_similarity_transform
 
+from mmssm.geometry import procrustes
 from mmssm.geometry.procrustes import similarity_align
 
 
@@ -86,3 +87,11 @@ def test_leading_axes_and_empty_input():
 def test_wrong_shapes_are_named(shapes):
     with pytest.raises(ValueError, match='one shape'):
         similarity_align(*map(np.zeros, shapes))
+
+
+def test_blocks_do_not_show(monkeypatch):
+    source, target = np.random.default_rng(6).normal(size=(2, 10, 17, 3))
+    weight = np.random.default_rng(7).random((10, 17))
+    expected = similarity_align(source, target, weight)
+    monkeypatch.setattr(procrustes, '_BLOCK', 3)
+    np.testing.assert_array_equal(similarity_align(source, target, weight), expected)

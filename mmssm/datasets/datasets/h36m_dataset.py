@@ -68,6 +68,7 @@ class Human36mDataset(EpochSeededMixin, MMPoseHuman36mDataset):
             'num_keypoints'
         ]
         self._read_files(data_root, ann_file, kwargs)
+        self._videos = self._group_videos(self.ann_data['imgname'])
         # the cameras come afterwards: the parent class would unpickle them
         super().__init__(
             ann_file=ann_file, data_root=data_root, lazy_init=True, **kwargs
@@ -75,7 +76,7 @@ class Human36mDataset(EpochSeededMixin, MMPoseHuman36mDataset):
         if camera_param_file is not None:
             self.camera_param_file = osp.join(data_root, camera_param_file)
             self.camera_param = h36m_files.read_cameras(self.camera_param_file)
-            needed = {(subject, camera) for subject, _, camera in self._videos()}
+            needed = {(subject, camera) for subject, _, camera in self._videos}
             h36m_files.check_cameras(self.camera_param_file, self.camera_param, needed)
         if not lazy_init:
             self.full_init()
@@ -113,13 +114,14 @@ class Human36mDataset(EpochSeededMixin, MMPoseHuman36mDataset):
     def _load_ann_file(self, ann_file: str) -> None:
         """The annotations are there already."""
 
-    def _videos(self) -> dict[tuple[str, str, str], list[int]]:
+    @classmethod
+    def _group_videos(cls, imgnames: np.ndarray) -> dict[tuple[str, ...], list[int]]:
         """Frames of each (subject, action, camera)."""
         videos = defaultdict(list)
-        for index, imgname in enumerate(self.ann_data['imgname']):
+        for index, imgname in enumerate(imgnames):
             try:
-                video = self._parse_h36m_imgname(imgname)
-            except ValueError:
+                video = cls._parse_h36m_imgname(imgname)
+            except (TypeError, ValueError):
                 raise ValueError(
                     f'frame {index}: expected a name like '
                     f"S1_Directions_1.54138969_000001.jpg, found '{imgname}'"
@@ -133,7 +135,7 @@ class Human36mDataset(EpochSeededMixin, MMPoseHuman36mDataset):
         Raises:
             ValueError: No video is long enough for a sample.
         """
-        videos = self._videos()
+        videos = self._videos
         needed = self.multiple_target or (self.seq_len - 1) * self.seq_step + 1
         short = {
             video: frames for video, frames in videos.items() if len(frames) < needed
@@ -178,7 +180,7 @@ class Human36mDataset(EpochSeededMixin, MMPoseHuman36mDataset):
     def full_init(self) -> None:
         """Makes the samples and lets go of the annotations they were made of."""
         super().full_init()
-        self.ann_data = {}
+        self.ann_data, self._videos = {}, {}
 
 
 def _stretch(frames: list[int], length: int) -> list[int]:
