@@ -106,8 +106,10 @@ def use_amp(config: Config) -> None:
 
 def add_safety_hooks(config: Config) -> None:
     """Gives a config our hooks for checkpoints, random numbers and losses."""
-    hooks = config.setdefault('default_hooks', {})
-    checkpoint = hooks.setdefault('checkpoint', {'type': 'CheckpointHook'})
+    config.setdefault('default_hooks', {})
+    hooks = config.default_hooks
+    hooks.setdefault('checkpoint', {'type': 'CheckpointHook'})
+    checkpoint = hooks.checkpoint
     if (
         checkpoint is not None
         and checkpoint.get('type') == 'CheckpointHook'
@@ -148,10 +150,10 @@ def choose_checkpoint(config: Config) -> dict | None:
         f'Going on from {config.load_from}: epoch {meta.get("epoch")}, iteration '
         f'{meta.get("iter")}'
     )
-    randomness = config.setdefault('randomness', {})
+    randomness = config.get('randomness') or {}
     if randomness.get('seed') is None and meta.get('seed') is not None:
         # The order of the data is drawn before MMEngine reads the checkpoint.
-        randomness['seed'] = meta['seed']
+        config.randomness = {**randomness, 'seed': meta['seed']}
     return checkpoint
 
 

@@ -15,7 +15,6 @@ import io
 import math
 import os
 import pickle
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -329,23 +328,24 @@ def load_checkpoint(
         ValueError: The file is damaged or cut short.
         FileNotFoundError: There is no such file.
     """
-    try:
-        with torch_rules():
-            data = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise pickle.UnpicklingError(
-            f'{path} was not loaded: it holds more than weights and plain data, and '
-            f'loading the rest could run code. {_first_line(error)}'
-        ) from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f'{path} is not a whole checkpoint: it is damaged or was cut short '
-            f'({os.path.getsize(path):,} bytes; {_first_line(error)})'
-        ) from error
+    with open(path, 'rb') as file:
+        try:
+            with torch_rules():
+                data = torch.load(file, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(
+                f'{path} was not loaded: it holds more than weights and plain data, '
+                f'and loading the rest could run code. {_first_line(error)}'
+            ) from error
+        except (RuntimeError, OSError, EOFError) as error:
+            raise ValueError(
+                f'{path} is not a whole checkpoint: it is damaged or was cut short '
+                f'({os.path.getsize(path):,} bytes; {_first_line(error)})'
+            ) from error
     return finish(data)
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     unsupported = [line for line in lines if 'GLOBAL' in line]
-    return (unsupported or lines)[0].split('. Please use')[0].strip()
+    return (unsupported or lines)[0].split('. ')[0].strip()
