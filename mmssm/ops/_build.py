@@ -99,8 +99,10 @@ def build(folder: Path) -> Path:
             list(pool.map(_run, commands.values()))
         made = Path(scratch) / LIBRARY
         _run(
-            [*shlex.split(compiler), '-shared', '-o', str(made), *map(str, commands)]
-            + [f'-L{root / "lib"}', '-ltorch_cpu']
+            [
+                *(*shlex.split(compiler), '-shared', '-o', str(made)),
+                *(*map(str, commands), f'-L{root / "lib"}', '-ltorch_cpu'),
+            ]
         )
         target = folder / LIBRARY
         os.replace(made, target)

@@ -181,12 +181,15 @@ class Backward {
     const Vec<T>* decayed = reinterpret_cast<const Vec<T>*>(decayed_);
     const Vec<T>* dy = reinterpret_cast<const Vec<T>*>(dy_);
     const Vec<T>* A = reinterpret_cast<const Vec<T>*>(weights_.A) + d * V;
-    const T* B = in_.B + d * kSteps;
-    const T* C = in_.C + d * kSteps;
+    const T* B = in_.B.data + d * in_.B.state;
+    const int64_t B_step = in_.B.step;
+    const T* C = in_.C.data + d * in_.C.state;
+    const int64_t C_step = in_.C.step;
     Vec<T>* ddelta = reinterpret_cast<Vec<T>*>(ddelta_);
     Vec<T>* ddelta_x = reinterpret_cast<Vec<T>*>(ddelta_x_);
     Vec<T>* dstate = reinterpret_cast<Vec<T>*>(dstate_) + d * V;
     Vec<T>* dA_sum = reinterpret_cast<Vec<T>*>(weight_sum(p, d));
+    Vec<T>* rows = dB_rows_;
     Vec<T> dh[V], dA[V], a[V];
     for (int v = 0; v < V; ++v) {
       dh[v] = dstate[v];
@@ -197,15 +200,15 @@ class Backward {
       Vec<T> dB = {};
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        dh[v] += dy[i] * C[t];
+        dh[v] += dy[i] * C[t * C_step];
         dB += dh[v] * delta_x[i];
-        ddelta_x[i] += dh[v] * B[t];
+        ddelta_x[i] += dh[v] * B[t * B_step];
         const Vec<T> dexponent = dh[v] * decayed[i];
         ddelta[i] += dexponent * a[v];
         dA[v] += dexponent * delta[i];
         dh[v] *= decay[i];
       }
-      dB_rows_[t] = dB;
+      rows[t] = dB;
     }
     for (int v = 0; v < V; ++v) {
       dstate[v] = dh[v];
@@ -224,9 +227,11 @@ class Backward {
     const Vec<T>* dy = reinterpret_cast<const Vec<T>*>(dy_);
     const Vec<T>* A = reinterpret_cast<const Vec<T>*>(weights_.A_log2e) + d * V;
     const Vec<T>* state = reinterpret_cast<const Vec<T>*>(state_) + d * V;
-    const T* B = in_.B + d * kSteps;
+    const T* B = in_.B.data + d * in_.B.state;
+    const int64_t B_step = in_.B.step;
     Vec<T>* decay = reinterpret_cast<Vec<T>*>(decay_);
     Vec<T>* decayed = reinterpret_cast<Vec<T>*>(decayed_);
+    Vec<T>* rows = dC_rows_;
     Vec<T> h[V], a[V];
     for (int v = 0; v < V; ++v) {
       h[v] = state[v];
@@ -238,10 +243,10 @@ class Backward {
         const int64_t i = t * V + v;
         decay[i] = exp2<T>(delta[i] * a[v]);
         decayed[i] = decay[i] * h[v];
-        h[v] = decayed[i] + delta_x[i] * B[t];
+        h[v] = decayed[i] + delta_x[i] * B[t * B_step];
         dC += dy[i] * h[v];
       }
-      dC_rows_[t] = dC;
+      rows[t] = dC;
     }
   }
 
@@ -250,7 +255,7 @@ class Backward {
     constexpr int V = kVectors<T>;
     const Vec<T>* x = reinterpret_cast<const Vec<T>*>(in_.x);
     const Vec<T>* delta = reinterpret_cast<const Vec<T>*>(in_.delta);
-    const Vec<T>* slope = reinterpret_cast<const Vec<T>*>(in_.slope);
+    const Vec<T>* raw = reinterpret_cast<const Vec<T>*>(in_.raw);
     const Vec<T>* dy = reinterpret_cast<const Vec<T>*>(dy_);
     const Vec<T>* ddelta_x = reinterpret_cast<const Vec<T>*>(ddelta_x_);
     const Vec<T>* D = reinterpret_cast<const Vec<T>*>(weights_.D);
@@ -258,17 +263,28 @@ class Backward {
     Vec<T>* dx = reinterpret_cast<Vec<T>*>(dx_);
     Vec<T>* dD = reinterpret_cast<Vec<T>*>(weight_sum(p, s_.states));
     Vec<T>* dbias = reinterpret_cast<Vec<T>*>(weight_sum(p, s_.states + 1));
+    const bool has_D = bool(s_.D), has_softplus = s_.softplus;
+    Vec<T> D_part[V] = {}, bias_part[V] = {};
     for (int64_t t = 0; t < count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        dx[i] = ddelta_x[i] * delta[i];
-        if (s_.D) {
-          dx[i] += dy[i] * D[v];
-          dD[v] += dy[i] * x[i];
+        Vec<T> sum = ddelta_x[i] * delta[i];
+        if (has_D) {
+          sum += dy[i] * D[v];
+          D_part[v] += dy[i] * x[i];
         }
-        draw[i] = (draw[i] + ddelta_x[i] * x[i]) * slope[i];
-        dbias[v] += draw[i];
+        dx[i] = sum;
+        sum = draw[i] + ddelta_x[i] * x[i];
+        if (has_softplus) {
+          sum *= softplus_slope<T>(raw[i]);
+        }
+        draw[i] = sum;
+        bias_part[v] += sum;
       }
+    }
+    for (int v = 0; v < V; ++v) {
+      dD[v] += D_part[v];
+      dbias[v] += bias_part[v];
     }
     put_dx(p, count);
     if (s_.rank) {
@@ -285,16 +301,22 @@ class Backward {
   void project_back(const Place& p, int64_t count) {
     constexpr int V = kVectors<T>;
     const Vec<T>* draw = reinterpret_cast<const Vec<T>*>(ddelta_);
+    const T* dt = in_.dt;
+    Vec<T>* rows = dB_rows_;
     for (int64_t r = 0; r < s_.rank; ++r) {
       const Vec<T>* weight = reinterpret_cast<const Vec<T>*>(weights_.dt) + r * V;
       Vec<T>* dweight = reinterpret_cast<Vec<T>*>(weight_sum(p, s_.states + 2 + r));
+      Vec<T> part[V] = {};
       for (int64_t t = 0; t < count; ++t) {
         Vec<T> ddt = {};
         for (int v = 0; v < V; ++v) {
           ddt += draw[t * V + v] * weight[v];
-          dweight[v] += draw[t * V + v] * in_.dt[t * s_.rank + r];
+          part[v] += draw[t * V + v] * dt[t * s_.rank + r];
         }
-        dB_rows_[t] = ddt;
+        rows[t] = ddt;
+      }
+      for (int v = 0; v < V; ++v) {
+        dweight[v] += part[v];
       }
       sum_rows<T>(token_tile_ + (2 * s_.states + r) * kSteps, dB_rows_, count);
     }
@@ -305,12 +327,8 @@ class Backward {
       store_dx(dx_, p.k, count, p);
       return;
     }
-    T* sum = dx_sum_ + s_.source[p.k] * s_.tokens * kLanes;
-    for (int64_t t = 0; t < count; ++t) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        sum[in_.token[t] * kLanes + lane] += dx_[t * kLanes + lane];
-      }
-    }
+    add_rows(
+        dx_sum_ + s_.source[p.k] * s_.tokens * kLanes, dx_, in_.token, count);
   }
 
   void store_dx_sum(const Place& p) {
@@ -335,12 +353,13 @@ class Backward {
 
   void finish_tokens(const Place& p, int64_t count) {
     const int64_t row = token_row(s_);
+    const T* tile = token_tile_;
     const int64_t place = (block_part_ * s_.batch + p.n) * s_.paths + p.k;
     T* sums = static_cast<T*>(plan_.token_sums) + place * s_.tokens * row;
     for (int64_t t = 0; t < count; ++t) {
       T* sum = sums + in_.token[t] * row;
       for (int64_t i = 0; i < row; ++i) {
-        sum[i] += token_tile_[i * kSteps + t];
+        sum[i] += tile[i * kSteps + t];
       }
     }
   }

@@ -95,9 +95,13 @@ class Forward {
       std::memset(y_, 0, sizeof(T) * count * kLanes);
       return;
     }
+    constexpr int V = kVectors<T>;
+    const Vec<T>* D = reinterpret_cast<const Vec<T>*>(weights_.D);
+    const Vec<T>* x = reinterpret_cast<const Vec<T>*>(in_.x);
+    Vec<T>* y = reinterpret_cast<Vec<T>*>(y_);
     for (int64_t t = 0; t < count; ++t) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        y_[t * kLanes + lane] = weights_.D[lane] * in_.x[t * kLanes + lane];
+      for (int v = 0; v < V; ++v) {
+        y[t * V + v] = D[v] * x[t * V + v];
       }
     }
   }
@@ -107,8 +111,10 @@ class Forward {
     const Vec<T>* delta = reinterpret_cast<const Vec<T>*>(in_.delta);
     const Vec<T>* delta_x = reinterpret_cast<const Vec<T>*>(in_.delta_x);
     const Vec<T>* A = reinterpret_cast<const Vec<T>*>(weights_.A_log2e) + d * V;
-    const T* B = in_.B + d * kSteps;
-    const T* C = in_.C + d * kSteps;
+    const T* B = in_.B.data + d * in_.B.state;
+    const int64_t B_step = in_.B.step;
+    const T* C = in_.C.data + d * in_.C.state;
+    const int64_t C_step = in_.C.step;
     Vec<T>* state = reinterpret_cast<Vec<T>*>(state_) + d * V;
     Vec<T>* y = reinterpret_cast<Vec<T>*>(y_);
     Vec<T> h[V], a[V];
@@ -119,8 +125,8 @@ class Forward {
     for (int64_t t = 0; t < count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        h[v] = exp2<T>(delta[i] * a[v]) * h[v] + delta_x[i] * B[t];
-        y[i] += h[v] * C[t];
+        h[v] = exp2<T>(delta[i] * a[v]) * h[v] + delta_x[i] * B[t * B_step];
+        y[i] += h[v] * C[t * C_step];
       }
     }
     for (int v = 0; v < V; ++v) {
@@ -129,12 +135,7 @@ class Forward {
   }
 
   void add_to_sum(int64_t count) {
-    for (int64_t t = 0; t < count; ++t) {
-      T* sum = sum_ + in_.token[t] * kLanes;
-      for (int lane = 0; lane < kLanes; ++lane) {
-        sum[lane] += y_[t * kLanes + lane];
-      }
-    }
+    add_rows(sum_, y_, in_.token, count);
   }
 
   void store_sum(const Place& p) {

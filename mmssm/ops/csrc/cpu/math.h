@@ -129,18 +129,23 @@ inline Vec<T> exp_negative(Vec<T> x) {
   return x < kLow ? Vec<T>{} : result;
 }
 
-// log(1 + e^x), and x itself above 20 as in PyTorch; `slope` is its derivative.
+// log(1 + e^x), and x itself above 20 as in PyTorch.
 template <class T>
-inline Vec<T> softplus(Vec<T> x, Vec<T>* slope) {
+inline Vec<T> softplus(Vec<T> x) {
   const Vec<T> zero = {};
   const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
-  const Vec<T> inverse = T(1) / (e + T(1));
-  *slope = (x > zero ? zero + T(1) : e) * inverse;
   const Vec<T> s = e / (e + T(2));
   const Vec<T> log1p = s * polynomial<T>(s * s, Constants<T>::kLog1p);
-  const Vec<T> above = (x > zero ? x : zero) + log1p;
-  *slope = x > T(20) ? zero + T(1) : *slope;
-  return x > T(20) ? x : above;
+  return x > T(20) ? x : (x > zero ? x : zero) + log1p;
+}
+
+// The derivative of `softplus`.
+template <class T>
+inline Vec<T> softplus_slope(Vec<T> x) {
+  const Vec<T> zero = {};
+  const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
+  const Vec<T> slope = (x > zero ? zero + T(1) : e) / (e + T(1));
+  return x > T(20) ? zero + T(1) : slope;
 }
 
 }  // namespace MMSSM_ISA

@@ -125,26 +125,46 @@ struct Weights {
   }
 };
 
+// B or C of a chunk, in the order of their memory, so that loading is copying.
+template <class T>
+struct StateTile {
+  int64_t step, state;  // strides
+  T* data;
+
+  StateTile(const Scan& s, const View& view, Arena& arena)
+      : step(view.stride[3] == 1 ? s.states : 1),
+        state(view.stride[3] == 1 ? 1 : kSteps),
+        data(arena.take<T>(s.states * kSteps)) {}
+
+  void load(
+      const Scan& s, const View& view, const Place& p, const int64_t* token,
+      int64_t count) {
+    load_tile<T>(
+        data, step, state, view, offset(view, p.n, p.k), token, view.stride[2], count,
+        view.stride[3], s.states);
+  }
+};
+
 // What the steps of a chunk read.
 template <class T>
 struct Inputs {
   int64_t* token;  // (t)
   T* x;            // (t, lane)
   T* delta;        // (t, lane)
-  T* slope;        // (t, lane), derivative of delta by what softplus was given
+  T* raw;          // (t, lane), what softplus was given
   T* delta_x;      // (t, lane)
-  T* B;            // (d, t)
-  T* C;            // (d, t)
+  StateTile<T> B;
+  StateTile<T> C;
   T* dt;           // (t, r)
 
   Inputs(const Scan& s, Arena& arena)
       : token(arena.take<int64_t>(kSteps)),
         x(arena.take<T>(kSteps * kLanes)),
         delta(arena.take<T>(kSteps * kLanes)),
-        slope(arena.take<T>(kSteps * kLanes)),
+        raw(arena.take<T>(kSteps * kLanes)),
         delta_x(arena.take<T>(kSteps * kLanes)),
-        B(arena.take<T>(s.states * kSteps)),
-        C(arena.take<T>(s.states * kSteps)),
+        B(s, s.B, arena),
+        C(s, s.C, arena),
         dt(arena.take<T>(kSteps * s.rank)) {
     // Lanes beyond the last channel are never loaded and stay zero.
     if (x) {
@@ -156,8 +176,8 @@ struct Inputs {
   void load(const Scan& s, const Place& p, const Chunk& chunk, const Weights<T>& w) {
     find_tokens(s, p.k, chunk, token);
     load_channels(x, s.x[s.source ? s.source[p.k] : p.k], p.n, p, chunk);
-    load_states(B, s.B, s, p, chunk);
-    load_states(C, s.C, s, p, chunk);
+    B.load(s, s.B, p, token, chunk.count);
+    C.load(s, s.C, p, token, chunk.count);
     load_delta(s, p, chunk, w);
   }
 
@@ -179,13 +199,6 @@ struct Inputs {
     }
   }
 
-  void load_states(
-      T* tile, const View& v, const Scan& s, const Place& p, const Chunk& chunk) {
-    load_tile<T>(
-        tile, 1, kSteps, v, offset(v, p.n, p.k), token, v.stride[2], chunk.count,
-        v.stride[3], s.states);
-  }
-
   void load_delta(
       const Scan& s, const Place& p, const Chunk& chunk, const Weights<T>& w) {
     const View& v = s.dt;
@@ -201,34 +214,61 @@ struct Inputs {
           delta, kLanes, 1, v, start, token, v.stride[2], chunk.count, v.stride[3],
           p.width);
     }
-    for (int64_t t = 0; t < chunk.count; ++t) {
-      for (int v = 0; v < kVectors<T>; ++v) {
-        finish_delta(s, w, t, v);
+    if (s.rank) {
+      project(s.rank, chunk.count, w);
+    }
+    finish_delta(s.softplus, chunk.count, w);
+  }
+
+  // delta = W dt
+  void project(int64_t rank, int64_t count, const Weights<T>& w) {
+    constexpr int V = kVectors<T>;
+    const Vec<T>* weight = reinterpret_cast<const Vec<T>*>(w.dt);
+    Vec<T>* out = reinterpret_cast<Vec<T>*>(delta);
+    const T* in = dt;
+    for (int64_t t = 0; t < count; ++t) {
+      Vec<T> sum[V] = {};
+      for (int64_t r = 0; r < rank; ++r) {
+        for (int v = 0; v < V; ++v) {
+          sum[v] += in[t * rank + r] * weight[r * V + v];
+        }
+      }
+      for (int v = 0; v < V; ++v) {
+        out[t * V + v] = sum[v];
       }
     }
   }
 
-  void finish_delta(const Scan& s, const Weights<T>& w, int64_t t, int v) {
-    const auto vec = [v](T* tile, int64_t row) -> Vec<T>& {
-      return reinterpret_cast<Vec<T>*>(tile + row * kLanes)[v];
-    };
-    Vec<T> raw = vec(w.dt_bias, 0);
-    if (s.rank) {
-      for (int64_t r = 0; r < s.rank; ++r) {
-        raw += dt[t * s.rank + r] * vec(w.dt, r);
+  void finish_delta(bool with_softplus, int64_t count, const Weights<T>& w) {
+    constexpr int V = kVectors<T>;
+    const Vec<T>* bias = reinterpret_cast<const Vec<T>*>(w.dt_bias);
+    const Vec<T>* from = reinterpret_cast<const Vec<T>*>(x);
+    Vec<T>* given = reinterpret_cast<Vec<T>*>(raw);
+    Vec<T>* out = reinterpret_cast<Vec<T>*>(delta);
+    Vec<T>* product = reinterpret_cast<Vec<T>*>(delta_x);
+    for (int64_t t = 0; t < count; ++t) {
+      for (int v = 0; v < V; ++v) {
+        const int64_t i = t * V + v;
+        given[i] = out[i] + bias[v];
+        out[i] = with_softplus ? softplus<T>(given[i]) : given[i];
+        product[i] = out[i] * from[i];
       }
-    } else {
-      raw += vec(delta, t);
     }
-    if (s.softplus) {
-      vec(delta, t) = softplus<T>(raw, &vec(slope, t));
-    } else {
-      vec(delta, t) = raw;
-      vec(slope, t) = Vec<T>{} + T(1);
-    }
-    vec(delta_x, t) = vec(delta, t) * vec(x, t);
   }
 };
+
+// Adds the rows of a tile to those of `sum` that the tokens name.
+template <class T>
+inline void add_rows(T* sum, const T* tile, const int64_t* token, int64_t count) {
+  constexpr int V = kVectors<T>;
+  const Vec<T>* from = reinterpret_cast<const Vec<T>*>(tile);
+  for (int64_t t = 0; t < count; ++t) {
+    Vec<T>* to = reinterpret_cast<Vec<T>*>(sum) + token[t] * V;
+    for (int v = 0; v < V; ++v) {
+      to[v] += from[t * V + v];
+    }
+  }
+}
 
 // The state of a block at the beginning of a segment, (d, lane).
 template <class T>

@@ -8,6 +8,10 @@
 namespace mmssm {
 namespace MMSSM_ISA {
 
+// For functions that are called once per tile: one copy each keeps the library and
+// its build small.
+#define MMSSM_SHARED __attribute__((noinline))
+
 struct Half {
   uint16_t bits;
 };
@@ -98,71 +102,93 @@ inline void with_type(const View& view, const Body& body) {
 }
 
 // tile[i * row + j * column] = view[offset + token[i] * rows + j * columns] for
-// i < count, j < width. The inner loop runs along the shorter stride of memory.
+// i < count, j < width. Whole blocks of channels, and rows that are neighbours in
+// memory and in the tile, are copied as such.
+template <class T, class S>
+inline void load_rows(
+    T* tile, int64_t row, int64_t column, const S* from, const int64_t* token,
+    int64_t token_stride, int64_t count, int64_t columns, int64_t width) {
+  if (columns == 1 && column == 1 && width == kLanes) {
+    for (int64_t i = 0; i < count; ++i) {
+      const S* in = from + token[i] * token_stride;
+      T* out = tile + i * row;
+      for (int j = 0; j < kLanes; ++j) {
+        out[j] = T(widen(in[j]));
+      }
+    }
+  } else if (columns == 1 && column == 1) {
+    for (int64_t i = 0; i < count; ++i) {
+      const S* in = from + token[i] * token_stride;
+      T* out = tile + i * row;
+      for (int64_t j = 0; j < width; ++j) {
+        out[j] = T(widen(in[j]));
+      }
+    }
+  } else {
+    for (int64_t j = 0; j < width; ++j) {
+      const S* in = from + j * columns;
+      T* out = tile + j * column;
+      for (int64_t i = 0; i < count; ++i) {
+        out[i * row] = T(widen(in[token[i] * token_stride]));
+      }
+    }
+  }
+}
+
 template <class T>
-inline void load_tile(
+MMSSM_SHARED void load_tile(
     T* tile, int64_t row, int64_t column, const View& view, int64_t offset,
     const int64_t* token, int64_t token_stride, int64_t count, int64_t columns,
     int64_t width) {
-  with_type(view, [&](auto* data) {
-    const auto* from = data + offset;
-    if (columns == 1 && column == 1) {
-      for (int64_t i = 0; i < count; ++i) {
-        const auto* in = from + token[i] * token_stride;
-        T* out = tile + i * row;
-        for (int64_t j = 0; j < width; ++j) {
-          out[j] = T(widen(in[j]));
-        }
-      }
-    } else {
-      for (int64_t j = 0; j < width; ++j) {
-        const auto* in = from + j * columns;
-        T* out = tile + j * column;
-        for (int64_t i = 0; i < count; ++i) {
-          out[i * row] = T(widen(in[token[i] * token_stride]));
-        }
-      }
-    }
+  with_type(view, [=](const auto* data) {
+    load_rows(
+        tile, row, column, data + offset, token, token_stride, count, columns, width);
   });
 }
 
 // The inverse of `load_tile`.
+template <class T, class S>
+inline void store_rows(
+    const T* tile, int64_t row, int64_t column, S* to, const int64_t* token,
+    int64_t token_stride, int64_t count, int64_t columns, int64_t width) {
+  if (columns == 1 && column == 1 && width == kLanes) {
+    for (int64_t i = 0; i < count; ++i) {
+      S* out = to + token[i] * token_stride;
+      const T* in = tile + i * row;
+      for (int j = 0; j < kLanes; ++j) {
+        out[j] = Narrow<S>::from(in[j]);
+      }
+    }
+  } else {
+    for (int64_t j = 0; j < width; ++j) {
+      S* out = to + j * columns;
+      const T* in = tile + j * column;
+      for (int64_t i = 0; i < count; ++i) {
+        out[token[i] * token_stride] = Narrow<S>::from(in[i * row]);
+      }
+    }
+  }
+}
+
 template <class T>
-inline void store_tile(
+MMSSM_SHARED void store_tile(
     const T* tile, int64_t row, int64_t column, const View& view, int64_t offset,
     const int64_t* token, int64_t token_stride, int64_t count, int64_t columns,
     int64_t width) {
-  with_type(view, [&](auto* data) {
-    using S = typename std::remove_reference<decltype(*data)>::type;
-    auto* to = data + offset;
-    if (columns == 1 && column == 1) {
-      for (int64_t i = 0; i < count; ++i) {
-        auto* out = to + token[i] * token_stride;
-        const T* in = tile + i * row;
-        for (int64_t j = 0; j < width; ++j) {
-          out[j] = Narrow<S>::from(in[j]);
-        }
-      }
-    } else {
-      for (int64_t j = 0; j < width; ++j) {
-        auto* out = to + j * columns;
-        const T* in = tile + j * column;
-        for (int64_t i = 0; i < count; ++i) {
-          out[token[i] * token_stride] = Narrow<S>::from(in[i * row]);
-        }
-      }
-    }
+  with_type(view, [=](auto* data) {
+    store_rows(
+        tile, row, column, data + offset, token, token_stride, count, columns, width);
   });
 }
 
 // tile[j * row + lane] = view[offset + j * rows + lane * lanes], zero from `width`
 // on: parameters of one block of channels.
 template <class T>
-inline void load_lanes(
+MMSSM_SHARED void load_lanes(
     T* tile, const View& view, int64_t offset, int64_t rows, int64_t count,
     int64_t lanes, int64_t width) {
   std::memset(tile, 0, sizeof(T) * count * kLanes);
-  with_type(view, [&](const auto* data) {
+  with_type(view, [=](const auto* data) {
     for (int64_t lane = 0; lane < width; ++lane) {
       for (int64_t j = 0; j < count; ++j) {
         tile[j * kLanes + lane] =
@@ -173,10 +199,10 @@ inline void load_lanes(
 }
 
 template <class T>
-inline void store_lanes(
+MMSSM_SHARED void store_lanes(
     const T* tile, const View& view, int64_t offset, int64_t rows, int64_t count,
     int64_t lanes, int64_t width) {
-  with_type(view, [&](auto* data) {
+  with_type(view, [=](auto* data) {
     using S = typename std::remove_reference<decltype(*data)>::type;
     for (int64_t lane = 0; lane < width; ++lane) {
       for (int64_t j = 0; j < count; ++j) {
