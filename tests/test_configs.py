@@ -1,6 +1,8 @@
 """Every config is parsed, built and counted, and a small copy of it trains."""
 
 import copy
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,23 +24,26 @@ def h36m_root(tmp_path_factory):
     return root
 
 
-def build_on_meta(config):
-    with torch.device('meta'):
-        return MODELS.build(config.model)
-
-
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_parsed_built_and_counted(path):
-    model = build_on_meta(Config.fromfile(path))
+    config = Config.fromfile(path)
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
     count = sum(parameter.numel() for parameter in model.parameters())
-    described = metafile_models().get(str(path.relative_to(ROOT)))
-    assert described is not None, 'no metafile describes this config'
-    assert described['Name'] == path.stem
-    assert described['Metadata']['Parameters'] == count
+    # The folds of one model are listed once.
+    name = re.sub(r'fold\d$', 'fold0', path.stem)
+    described = metafile_models().get(name)
+    if described is None:
+        assert not config.model.backbone.type.startswith('mmssm.'), 'not in a metafile'
+        assert count > 0
+    else:
+        assert described['Metadata']['Parameters'] == count
 
 
-def test_metafiles_describe_configs_that_exist():
-    assert {str(path.relative_to(ROOT)) for path in CONFIGS} == set(metafile_models())
+def test_metafiles_name_configs_that_exist():
+    for name, model in metafile_models().items():
+        assert (ROOT / model['Config']).is_file()
+        assert Path(model['Config']).stem == name
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -58,7 +63,14 @@ def test_a_shrunk_copy_trains_and_validates(path, tmp_path, h36m_root):
         assert 0 < runner.message_hub.get_scalar(f'val/{error}').current() < 1e4
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+OF_CLIPS = [
+    path
+    for path in CONFIGS
+    if Config.fromfile(path).model.head.type == 'mmssm.LiftingHead'
+]
+
+
+@pytest.mark.parametrize('path', OF_CLIPS, ids=lambda path: path.stem)
 def test_perfect_predictions_have_no_error(path, tmp_path, h36m_root):
     """Codec, head and metric undo what the training codec does."""
     config = shrink(Config.fromfile(path), tmp_path / path.stem, h36m_root)

@@ -13,15 +13,21 @@ CONFIGS = sorted(
     if '_base_' not in path.relative_to(ROOT).parts
 )
 
-FRAMES = 9
+WIDTH = 16
+
+SMALL_BACKBONES = {
+    'mmssm.PoseMamba': {'embed_dims': WIDTH, 'depth': 1, 'num_frames': 9},
+    'TCN': {'stem_channels': WIDTH},
+}
+"""What to change in a backbone; one with ``num_frames`` gets clips of that length."""
 
 
 def metafile_models() -> dict[str, dict]:
-    """What the metafiles say about each config, by the config's path."""
+    """What the metafiles say about each config, by its name."""
     models = {}
     for path in (ROOT / 'configs').rglob('*.yml'):
         for model in yaml.safe_load(path.read_text())['Models']:
-            models[model['Config']] = model
+            models[model['Name']] = model
     return models
 
 
@@ -41,7 +47,7 @@ def shrink(config: Config, work_dir: Path, h36m_root: Path) -> Config:
     """
     _shrink_model(config.model)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        _shrink_dataloader(config[loader], h36m_root)
+        _shrink_dataloader(config[loader], config.model.backbone, h36m_root)
     _shrink_schedule(config.train_cfg)
     config.work_dir = str(work_dir)
     config.experiment_name = f'{work_dir.name}_shrunk'
@@ -50,21 +56,26 @@ def shrink(config: Config, work_dir: Path, h36m_root: Path) -> Config:
 
 def _shrink_model(model: dict) -> None:
     backbone = model['backbone']
+    if backbone['type'] not in SMALL_BACKBONES:
+        raise KeyError(
+            f'SMALL_BACKBONES does not say what a small {backbone["type"]} is'
+        )
     backbone.pop('arch', None)
-    backbone.update(embed_dims=16, depth=1, num_frames=FRAMES)
-    model['head']['in_channels'] = 16
+    backbone.update(SMALL_BACKBONES[backbone['type']])
+    model['head']['in_channels'] = WIDTH
 
 
-def _shrink_dataloader(loader: dict, h36m_root: Path) -> None:
+def _shrink_dataloader(loader: dict, backbone: dict, h36m_root: Path) -> None:
     loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     loader.update(pin_memory=False, drop_last=False)
     dataset = loader['dataset']
     dataset['indices'] = 4
+    frames = backbone.get('num_frames')
     if 'multiple_target' in dataset:
-        dataset.update(multiple_target=FRAMES, data_root=str(h36m_root))
+        dataset.update(multiple_target=frames, data_root=str(h36m_root))
         dataset.pop('multiple_target_step', None)
-    else:
-        dataset['seq_len'] = FRAMES
+    elif frames is not None:
+        dataset['seq_len'] = frames
 
 
 def _shrink_schedule(train_cfg: dict) -> None:
