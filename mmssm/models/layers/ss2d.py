@@ -29,10 +29,15 @@ class PathCache:
         """The paths of a grid of ``rows`` x ``columns`` tokens on a device."""
         key = (rows, columns, device)
         if key not in self._made:
-            # On the CPU even where the model is not: their values are checked.
-            with torch.device('cpu'):
-                self._made[key] = self.build(rows, columns).to(device)
+            self._made[key] = self._make(*key)
         return self._made[key]
+
+    # Validation reads values: a compiler is to run this, not to trace it.
+    @torch.compiler.disable
+    def _make(self, rows: int, columns: int, device: torch.device) -> ScanPaths:
+        # On the CPU even where the model is not, for the same reason.
+        with torch.device('cpu'):
+            return self.build(rows, columns).to(device)
 
     def __deepcopy__(self, memo: dict) -> 'PathCache':
         # A copied model (EMA) has the same grids: sharing is right and cheap.

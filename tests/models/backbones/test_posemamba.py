@@ -8,6 +8,7 @@ from mmpose.registry import MODELS
 
 import mmssm.registry  # noqa: F401
 from mmssm.models.backbones import PoseMamba
+from mmssm.ops import _library
 
 CHAIN = [0, 0, 1, 2, 3]
 
@@ -225,3 +226,26 @@ def test_double_precision():
     single, double = tiny()(x), tiny().double()(x.double())
     assert double.dtype == torch.float64
     torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    _library.obstacle('cpu') is not None,
+    reason='the reference op is a loop over all steps, which takes long to trace',
+)
+def test_compiles_into_one_graph_once_the_paths_are_made():
+    model = tiny(depth=1)
+    x = golden_input()
+    expected = model(x)
+    whole = torch.compile(model, backend='aot_eager', fullgraph=True)
+    compiled = whole(x)
+    torch.testing.assert_close(compiled, expected)
+    parameters = list(model.parameters())
+    for found, wanted in zip(
+        torch.autograd.grad(compiled.square().mean(), parameters),
+        torch.autograd.grad(expected.square().mean(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, wanted)
+    # A new size makes its paths outside the graph.
+    broken = torch.compile(model, backend='aot_eager')
+    torch.testing.assert_close(broken(x[:, :5]), model(x[:, :5]))
