@@ -121,18 +121,15 @@ class S6(nn.Module):
 
     def _project(self, sources: Sequence[Tensor], paths: ScanPaths) -> Tensor:
         """Projects every token for every path: ``(N, K, L, R + 2 d_state)``."""
-        readers: list[list[int]] = [[] for _ in sources]
-        for path, (_, source, _) in enumerate(paths.steps):
-            readers[source].append(path)
-        by_path: list[Tensor] = [self.x_proj] * self.num_paths
-        for source, members in zip(sources, readers, strict=True):
-            if not members:
+        by_path: dict[int, Tensor] = {}
+        for source, x in enumerate(sources):
+            readers = [k for k, step in enumerate(paths.steps) if step[1] == source]
+            if not readers:
                 continue
-            weight = torch.cat([self.x_proj[path] for path in members])
-            projected = F.linear(source, weight).chunk(len(members), dim=-1)
-            for path, features in zip(members, projected, strict=True):
-                by_path[path] = features
-        return torch.stack(by_path, dim=1)
+            weight = torch.cat([self.x_proj[k] for k in readers])
+            projected = F.linear(x, weight).chunk(len(readers), dim=-1)
+            by_path.update(zip(readers, projected, strict=True))
+        return torch.stack([by_path[k] for k in range(self.num_paths)], dim=1)
 
     def extra_repr(self) -> str:
         """Shows the sizes in ``print(model)``."""

@@ -1,11 +1,14 @@
 """What every lifter of ours owes MMPose's PoseLifter."""
 
 import copy
+from pathlib import Path
 
+import mmpose
 import numpy as np
 import pytest
 import torch
 from helpers.lifting import FLIP_INDICES, batch, tiny_model
+from mmengine.config import Config
 from mmpose.registry import MODELS
 
 import mmssm.registry  # noqa: F401
@@ -104,3 +107,28 @@ def test_optimizer_steps_lower_the_loss():
         optimizer.step()
         history.append(total.item())
     assert history[-1] < 0.95 * history[0]
+
+
+def test_drops_into_a_stock_config():
+    """By the command-line options that a user would give."""
+    folder = Path(mmpose.__file__).parent / '.mim/configs/body_3d_keypoint/motionbert'
+    config = Config.fromfile(
+        folder / 'h36m/motionbert_dstformer-243frm_8xb32-240e_h36m.py'
+    )
+    config.merge_from_dict(
+        {
+            'model.backbone._delete_': True,
+            'model.backbone.type': 'mmssm.PoseMamba',
+            'model.backbone.embed_dims': 16,
+            'model.backbone.depth': 1,
+            'model.head.in_channels': 16,
+            'model.init_cfg': None,
+        }
+    )
+    lifter = build(config.model)
+    inputs, samples = batch(channels=3)
+    total, _ = lifter.parse_losses(lifter(inputs, samples, mode='loss'))
+    total.backward()
+    with torch.no_grad():
+        results = lifter(inputs, samples, mode='predict')
+    assert results[0].pred_instances.keypoints.shape == (1, 9, 17, 3)
