@@ -64,11 +64,19 @@ def test_random_transforms_repeat_and_change_with_the_epoch(tmp_path, arrays):
     arguments = files.write(tmp_path, arrays)
     dataset = build(arguments, **CLIPS, pipeline=TRAIN_PIPELINE)
     again = build(arguments, **CLIPS, pipeline=TRAIN_PIPELINE)
-    size = len(dataset)
+    size = len(EpochSampler(dataset))
+    assert len(EpochSampler(again)) == size == len(dataset)
     first = dataset[2]['inputs']
     np.testing.assert_array_equal(first, again[2]['inputs'])
     assert (first != dataset[size + 2]['inputs']).any()
-    assert len(EpochSampler(dataset)) == size
+
+
+def test_under_a_stock_sampler_augmentation_is_not_frozen(tmp_path, arrays):
+    pipeline = [*TRAIN_PIPELINE[1:]]  # nothing random but the flip
+    dataset = build(files.write(tmp_path, arrays), **CLIPS, pipeline=pipeline)
+    np.random.seed(0)
+    flipped = {dataset[0]['inputs'][0, 1, 0].item() for _ in range(20)}
+    assert len(flipped) == 2
 
 
 def test_a_short_video_becomes_one_clip(tmp_path):

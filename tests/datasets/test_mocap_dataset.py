@@ -17,7 +17,9 @@ FRAMES = {
 
 
 def build(**kwargs):
-    return DATASETS.build({'type': 'mmssm.MocapDataset', **kwargs})
+    dataset = DATASETS.build({'type': 'mmssm.MocapDataset', **kwargs})
+    EpochSampler(dataset, seed=0)  # a sampler tells the dataset of epochs
+    return dataset
 
 
 def infos(dataset):
@@ -145,6 +147,15 @@ def test_the_actor_stays_in_the_picture():
         assert outside.mean() < 0.002
 
 
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_a_looped_runner_does_not_pass_the_cameras(test_mode):
+    for seed in range(3):
+        dataset = build(seq_len=81, fold=1 if test_mode else 0, test_mode=test_mode)
+        dataset.seed = seed
+        depths = [info['keypoints_3d'][..., 2].min() for info in infos(dataset)]
+        assert min(depths) > 0.5
+
+
 def test_a_clip_shorter_than_the_window_loops_or_stands_still():
     dataset = build(seq_len=81, views=1, fold=0)
     shapes = {}
@@ -226,6 +237,15 @@ def test_batches_do_not_depend_on_the_number_of_workers():
     expected = load_epoch(0, epoch=2)
     assert torch.equal(load_epoch(2, epoch=2), expected)
     assert not torch.equal(load_epoch(0, epoch=3), expected)
+
+
+def test_without_epochs_every_access_is_another_draw():
+    dataset = MocapDataset(pipeline=[])
+    np.random.seed(0)
+    first, second = dataset[0]['keypoints'], dataset[0]['keypoints']
+    assert np.abs(first - second).max() > 1
+    np.random.seed(0)
+    np.testing.assert_array_equal(dataset[0]['keypoints'], first)
 
 
 def test_the_callers_random_state_is_left_alone():

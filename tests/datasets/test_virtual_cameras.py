@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmssm.datasets import virtual_cameras
-from mmssm.datasets.virtual_cameras import draw_camera, fixed_camera
+from mmssm.datasets.virtual_cameras import clearance, draw_camera, fixed_camera
 from mmssm.geometry.cameras import project, world_to_camera
 
 
@@ -49,3 +49,17 @@ def test_a_camera_has_the_form_of_human36m():
         'w': (),
         'h': (),
     }
+
+
+def test_wide_motions_put_the_cameras_farther_off():
+    center = np.array([1.0, 2.0, 0.9])
+    joints = np.tile(center, (4, 17, 1))
+    joints[2, 5] += [3.0, 4.0, 9.0]
+    assert clearance(joints, center, room=2.0) == pytest.approx(3)
+    assert clearance(joints, center, room=5.5) == 0
+    near, far = fixed_camera(1), fixed_camera(1, extra=3.0)
+    grounds = [np.linalg.norm(camera['T'][:2]) for camera in (near, far)]
+    assert grounds[1] - grounds[0] == pytest.approx(3, abs=1e-5)
+    drawn = [draw_camera(np.random.default_rng(0), center, e)['T'] for e in (0, 3.0)]
+    ways = [np.linalg.norm(place[:2, 0] - center[:2]) for place in drawn]
+    assert ways[1] - ways[0] == pytest.approx(3, abs=1e-5)

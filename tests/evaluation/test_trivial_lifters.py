@@ -12,7 +12,10 @@ def make_config(noise, fold=0):
         {
             'default_scope': 'mmpose',
             'model': {'head': {'decoder': VAL_CODEC}},
-            'train_dataloader': {'dataset': {**dataset, 'pipeline': []}},
+            'train_dataloader': {
+                'sampler': {'type': 'mmssm.EpochSampler', 'shuffle': True},
+                'dataset': {**dataset, 'pipeline': []},
+            },
             'val_dataloader': {
                 'dataset': {**dataset, 'pipeline': pipeline, 'test_mode': True}
             },

@@ -29,24 +29,34 @@ class EpochSeededMixin:
 
     The epoch comes with the index: sample ``i`` of epoch ``e`` is
     ``dataset[e * len(dataset) + i]``, which is what
-    :class:`mmssm.EpochSampler` asks for. Any other sampler sees epoch 0 only,
-    that is the same draws every time.
+    :class:`mmssm.EpochSampler` asks for. Under any other sampler a training
+    set cannot know the epoch and draws from the global generator as the stock
+    ones do. In ``test_mode`` every epoch is the same, whatever the sampler.
 
     It goes before a dataset class that has ``prepare_data`` and
-    ``get_data_info``, and needs the attribute ``seed``.
+    ``get_data_info``, and needs the attributes ``seed`` and ``test_mode``.
     """
 
     seed: int
+    test_mode: bool
+    knows_epoch = False
+    """Set by the sampler that puts the epoch into the indices."""
 
     def split_index(self, idx: int) -> tuple[int, int]:
         """Epoch and index within it of a sample's number."""
         return divmod(idx, len(self))  # type: ignore[arg-type]
 
+    def sample_seed(self, idx: int) -> tuple[int, int]:
+        """Seed of a sample: fixed if the epoch is known, else drawn."""
+        if self.test_mode:
+            return self.seed, self.split_index(idx)[1]
+        if self.knows_epoch:
+            return self.seed, idx
+        return self.seed, int(np.random.randint(2**31))
+
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline on a sample under the sample's own seed."""
-        if idx < 0:
-            idx += len(self)  # type: ignore[arg-type]
-        with numpy_seeded(self.seed, idx):
+        with numpy_seeded(*self.sample_seed(idx)):
             return super().prepare_data(idx)  # type: ignore[misc]
 
     def get_data_info(self, idx: int) -> dict:
@@ -54,5 +64,5 @@ class EpochSeededMixin:
         return super().get_data_info(self.split_index(idx)[1])  # type: ignore[misc]
 
     def __iter__(self) -> Iterator[Any]:
-        """The samples of epoch 0; indices alone would never end."""
+        """The samples of one epoch; indices alone would never end."""
         return (self[i] for i in range(len(self)))  # type: ignore

@@ -16,7 +16,14 @@ from mmssm.datasets.mocap_clips import (
     on_stage,
     resize_body,
 )
-from mmssm.datasets.virtual_cameras import FIXED, draw_camera, fixed_camera
+from mmssm.datasets.virtual_cameras import (
+    FIXED,
+    FIXED_ROOM,
+    ROOM,
+    clearance,
+    draw_camera,
+    fixed_camera,
+)
 from mmssm.geometry.cameras import project, world_to_camera
 from mmssm.registry import DATASETS
 from mmssm.structures import h36m
@@ -50,9 +57,9 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
     """Fifteen real motion clips seen by virtual cameras; nothing to download.
 
     MMPose's datasets read frames that were filmed once. This one makes them:
-    a window of a clip, a body and a camera are drawn for every training sample
-    as a function of (seed, epoch, index), so that no two epochs are alike and
-    a resumed run sees what an uninterrupted one would have seen. Validation
+    a body and a camera are drawn for every training window in every epoch. Under
+    :class:`mmssm.EpochSampler` they are a function of (seed, epoch, index), so
+    that a resumed run sees what an uninterrupted one would have seen. Validation
     shows each clip left out to four fixed cameras, with a body for each, and
     predicts every frame exactly once per camera.
 
@@ -180,7 +187,7 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
             The keys listed in the class's description, and the skeleton's
             metainfo that MMPose's datasets add.
         """
-        epoch, index = self.split_index(idx)
+        _, index = self.split_index(idx)
         # BaseMocapDataset's own lookup deep-copies the skeleton for each sample,
         # which would take a quarter of the time
         info = BaseDataset.get_data_info(self, index)
@@ -189,13 +196,14 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         clip = self.clips[number]
         if self.test_mode:
             joints, frames = self._window(self._bodies[number][view], start)
-            camera = fixed_camera(view)
+            camera = fixed_camera(view, clearance(joints, np.zeros(3), FIXED_ROOM))
             film = f'B{view}_{clip.action}.cam{view}'
         else:
-            rng = np.random.default_rng((self.seed, epoch, index))
+            rng = np.random.default_rng(self.sample_seed(idx))
             joints, frames = self._window(clip, start)
             joints = resize_body(joints, self._draw_body(rng))
-            camera = draw_camera(rng, joints[:, h36m.ROOT].mean(0))
+            center = joints[:, h36m.ROOT].mean(0)
+            camera = draw_camera(rng, center, clearance(joints, center, ROOM))
             film = f'B_{clip.action}.virtual'
         targets = self._targets()
         visible = np.ones(joints.shape[:2], np.float32)

@@ -37,12 +37,13 @@ class EpochSampler(DefaultSampler):
         seed: int | None = None,
         round_up: bool = True,
     ) -> None:
-        if not hasattr(dataset, 'split_index'):
+        if not hasattr(dataset, 'knows_epoch'):
             raise TypeError(
                 'EpochSampler needs a dataset that takes indices beyond its '
                 f'length (EpochSeededMixin), got {type(dataset).__name__}; use '
                 "type='DefaultSampler' for it"
             )
+        dataset.knows_epoch = True
         super().__init__(dataset, shuffle=shuffle, seed=seed, round_up=round_up)
 
     def __iter__(self) -> Iterator[int]:
