@@ -1,5 +1,6 @@
 """Checkpoint files that are whole or not there at all."""
 
+import logging
 import os
 import pickle
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ def find_resumable(work_dir: str | os.PathLike) -> tuple[Path, dict[str, Any]] |
         try:
             checkpoint = safe_pickle.load_checkpoint(path)
         except (ValueError, pickle.UnpicklingError) as error:
-            print_log(f'Passed over: {error}', logger='current', level='WARNING')
+            print_log(f'Passed over: {error}', logger='current', level=logging.WARNING)
             continue
         if isinstance(checkpoint, dict) and {'meta', 'optimizer'} <= checkpoint.keys():
             return path, checkpoint

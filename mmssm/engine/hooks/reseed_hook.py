@@ -22,7 +22,9 @@ def seed_everything(seed: int, *position: int) -> None:
         position: Non-negative integers that say where in the run one is, such
             as rank and epoch. Different positions give independent streams.
     """
-    words = np.random.SeedSequence((seed, *position)).generate_state(4, np.uint32)
+    # NumPy takes (7, 0) for (7, 0, 0): the length tells them apart.
+    entropy = (seed, len(position), *position)
+    words = np.random.SeedSequence(entropy).generate_state(4, np.uint32)
     random.seed(int(words[0]))
     np.random.seed(words[1])
     torch.manual_seed(int(words[2]) << 32 | int(words[3]))
