@@ -20,7 +20,8 @@ def check_floats(**tensors: Tensor | None) -> None:
         TypeError: If one is no tensor or of an unsupported dtype.
         ValueError: If one is on another device than the first.
     """
-    first_name, first = next(iter(tensors.items()))
+    first: Tensor | None = None
+    first_name = next(iter(tensors))
     for name, tensor in tensors.items():
         if tensor is None:
             continue
@@ -31,6 +32,7 @@ def check_floats(**tensors: Tensor | None) -> None:
                 f'{name} must be float32, float64, bfloat16 or float16, got '
                 f'{tensor.dtype}'
             )
+        first = tensor if first is None else first
         if (tensor.dtype == torch.float64) != (first.dtype == torch.float64):
             raise TypeError(
                 f'{name} is {tensor.dtype} but {first_name} is {first.dtype}: '

@@ -206,7 +206,8 @@ def _check_paths(paths: ScanPaths, L: int, device: torch.device) -> None:
 
 def _output_dtype(x: Tensor, out_dtype: torch.dtype | None) -> torch.dtype:
     if out_dtype is None:
-        if torch.is_autocast_enabled(x.device.type):
+        device = x.device.type
+        if device != 'meta' and torch.is_autocast_enabled(device):
             return state_dtype(x.dtype)
         return x.dtype
     if out_dtype not in FLOAT_DTYPES:
@@ -305,6 +306,7 @@ def _fake_backward(
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     x, *tensors = inputs[:9]
     index, *ctx.constants = inputs[9:15]
+    ctx.has_last_state = inputs[15]
     ctx.set_materialize_grads(False)
     ctx.num_sources = len(x)
     ctx.save_for_backward(*x, *tensors, index, output[2])
@@ -317,6 +319,8 @@ def _backward(
     x, tensors = saved[: ctx.num_sources], saved[ctx.num_sources :]
     if grad_y is None:
         grad_y = torch.zeros_like(x[0])
+    if not ctx.has_last_state:
+        grad_last_state = None
     grad_x, *gradients = torch.ops.mmssm.path_scan_backward(
         grad_y, grad_last_state, checkpoints, x, *tensors, index, *ctx.constants
     )

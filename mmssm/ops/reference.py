@@ -93,7 +93,7 @@ def path_scan(
 
     delta = dt.to(dtype)
     if dt_weight is not None:
-        delta = torch.einsum('nklr,ker->nkle', delta, dt_weight.to(dtype))
+        delta = _project(delta, dt_weight.to(dtype))
     if dt_bias is not None:
         delta = delta + dt_bias.to(dtype)[:, None]
     delta = F.softplus(delta)
@@ -128,6 +128,16 @@ def path_scan(
         total = total + torch.zeros_like(total).index_copy(1, order, y[:, k])
     last_state = last[0] if paths.segment is None else torch.stack(last, dim=2)
     return total, last_state
+
+
+def _project(dt: Tensor, weight: Tensor) -> Tensor:
+    """``(N, K, L, R)`` by ``(K, E, R)`` to ``(N, K, L, E)``, in their own dtype."""
+    device = dt.device.type
+    if device == 'meta' or not torch.is_autocast_enabled(device):
+        return torch.einsum('nklr,ker->nkle', dt, weight)
+    # Autocast would make this one product in half precision.
+    with torch.autocast(device, enabled=False):
+        return torch.einsum('nklr,ker->nkle', dt, weight)
 
 
 def _recur(

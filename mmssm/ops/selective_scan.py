@@ -271,10 +271,9 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    *tensors, delta_softplus, _, _ = inputs
+    *tensors, ctx.delta_softplus, ctx.has_last_state, _ = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, output[2])
-    ctx.delta_softplus = delta_softplus
 
 
 def _backward(
@@ -283,6 +282,8 @@ def _backward(
     *tensors, checkpoints = ctx.saved_tensors
     if grad_out is None:
         grad_out = torch.zeros_like(tensors[0])
+    if not ctx.has_last_state:
+        grad_last_state = None
     gradients = torch.ops.mmssm.selective_scan_backward(
         grad_out, grad_last_state, checkpoints, *tensors, ctx.delta_softplus
     )

@@ -1,0 +1,123 @@
+"""Tests of the choice between implementations."""
+
+import sys
+import types
+import warnings
+
+import pytest
+import torch
+
+import mmssm.ops
+from mmssm.ops import ScanPaths, _backend, _library, path_scan, selective_scan
+
+U = torch.ones(1, 1, 4)
+WEIGHT = torch.ones(1, 1, 4)
+A = -torch.ones(1, 1)
+
+
+def scan():
+    return selective_scan(U, U, A, WEIGHT, WEIGHT)
+
+
+def walk():
+    paths = ScanPaths([[0, 1, 2, 3]], [(0, 0, False)])
+    x = torch.ones(1, 4, 1)
+    weight = torch.ones(1, 1, 4, 1)
+    return path_scan(x, weight, -torch.ones(1, 1, 1), weight, weight, None, None, paths)
+
+
+@pytest.fixture
+def no_library(monkeypatch):
+    monkeypatch.setattr(_library, '_loaded', _library._Loaded(None, 'the dog ate it'))
+    monkeypatch.setattr(_backend, '_has_warned', False)
+    monkeypatch.setattr(_backend, '_native_required', False)
+
+
+def test_blocks_nest_and_end():
+    before = _backend.requested()
+    with mmssm.ops.backend('reference'):
+        assert _backend.requested()[0] == 'reference'
+        with mmssm.ops.backend('auto'):
+            assert _backend.requested()[0] == 'auto'
+        assert _backend.requested()[0] == 'reference'
+    assert _backend.requested() == before
+    with pytest.raises(KeyError), mmssm.ops.backend('reference'):
+        raise KeyError
+    assert _backend.requested() == before
+
+
+def test_unknown_backend(monkeypatch):
+    with (
+        pytest.raises(ValueError, match=r"'fast', expected one of auto, native"),
+        mmssm.ops.backend('fast'),
+    ):
+        pass
+    monkeypatch.setattr(_backend, '_requested', 'fast')
+    with pytest.raises(ValueError, match=r"MMSSM_BACKEND asks for the backend 'fast'"):
+        scan()
+
+
+def test_warns_once_and_computes_the_same(no_library):
+    with pytest.warns(UserWarning, match='plain PyTorch.*the dog ate it') as caught:
+        out = scan()
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        walk()
+        assert torch.equal(scan(), out)
+
+
+def test_native_is_an_error_where_it_is_missing(no_library, monkeypatch):
+    with (
+        mmssm.ops.backend('native'),
+        pytest.raises(RuntimeError, match=r"backend 'native': the dog ate it"),
+    ):
+        walk()
+    monkeypatch.setattr(_backend, '_native_required', True)
+    with pytest.raises(RuntimeError, match='MMSSM_REQUIRE_NATIVE is set: the dog ate'):
+        scan()
+    with mmssm.ops.backend('reference'):
+        scan()
+
+
+def test_reference_by_name_does_not_warn(no_library):
+    with warnings.catch_warnings(), mmssm.ops.backend('reference'):
+        warnings.simplefilter('error')
+        scan()
+
+
+def test_a_device_without_kernels(monkeypatch):
+    monkeypatch.setattr(_library, '_loaded', _library._Loaded(None, None))
+    assert _library.obstacle('cpu') is None
+    assert _library.obstacle('cuda') == 'the library has no kernels for cuda tensors'
+
+
+def test_mamba_ssm_is_for_the_selective_scan(monkeypatch):
+    calls = []
+
+    def selective_scan_fn(*arguments):
+        calls.append(arguments)
+        return arguments[0]
+
+    interface = types.ModuleType('mamba_ssm.ops.selective_scan_interface')
+    interface.selective_scan_fn = selective_scan_fn
+    for name in ('mamba_ssm', 'mamba_ssm.ops', interface.__name__):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    with mmssm.ops.backend('mamba_ssm'):
+        assert scan() is U
+        assert calls[0][5:] == (None, None, None, False, False)
+        with pytest.raises(ValueError, match='initial_state is not known'):
+            selective_scan(U, U, A, WEIGHT, WEIGHT, initial_state=torch.zeros(1, 1, 1))
+        with pytest.raises(ValueError, match='selective_scan only, not path_scan'):
+            walk()
+
+
+def test_mamba_ssm_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mamba_ssm', None)
+    with (
+        mmssm.ops.backend('mamba_ssm'),
+        pytest.raises(ImportError, match='needs the package mamba-ssm'),
+    ):
+        scan()
