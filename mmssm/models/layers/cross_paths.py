@@ -24,7 +24,7 @@ def cross_paths(rows: int, columns: int, sources: Sequence[int] = (0, 0)) -> Sca
         Four paths over ``rows * columns`` tokens, on the default device.
 
     Source:
-        Liu et al., "VMamba: Visual State Space Model", Fig. 3.
+        Liu et al., "VMamba: Visual State Space Model" (NeurIPS 2024).
     """
     grid = torch.arange(rows * columns).view(rows, columns)
     index = torch.stack([grid.flatten(), grid.t().flatten()])

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from mmssm.ops import ScanPaths, path_scan
 
+DT_MIN, DT_MAX = 1e-3, 1e-1
+"""Initial step sizes are log-uniform between these."""
+
 
 class S6(nn.Module):
     """Selective state-space layer over a set of paths.
@@ -28,9 +31,6 @@ class S6(nn.Module):
         num_paths: Number of paths ``K``.
         d_state: Number of states per channel ``N``.
         dt_rank: Rank ``R`` of the step-size projection.
-        dt_min: Smallest initial step size.
-        dt_max: Largest initial step size.
-        dt_init_floor: Initial step sizes below it are raised to it.
 
     Source:
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State
@@ -43,16 +43,10 @@ class S6(nn.Module):
         num_paths: int,
         d_state: int = 16,
         dt_rank: int = 4,
-        dt_min: float = 1e-3,
-        dt_max: float = 1e-1,
-        dt_init_floor: float = 1e-4,
     ) -> None:
         super().__init__()
         self.d_state = d_state
         self.dt_rank = dt_rank
-        self.dt_min = dt_min
-        self.dt_max = dt_max
-        self.dt_init_floor = dt_init_floor
         width = dt_rank + 2 * d_state
         self.x_proj = nn.Parameter(torch.empty(num_paths, width, channels))
         self.dt_weight = nn.Parameter(torch.empty(num_paths, channels, dt_rank))
@@ -76,8 +70,7 @@ class S6(nn.Module):
         bound = self.dt_rank**-0.5
         self.dt_weight.uniform_(-bound, bound)
         dt = torch.empty_like(self.dt_bias)
-        dt.uniform_(math.log(self.dt_min), math.log(self.dt_max))
-        dt = dt.exp_().clamp_(min=self.dt_init_floor)
+        dt.uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp_()
         # The inverse of softplus, written so that a small dt keeps its digits.
         self.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))
         states = torch.arange(1, self.d_state + 1, dtype=torch.float32)

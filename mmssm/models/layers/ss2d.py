@@ -73,7 +73,7 @@ class SS2D(nn.Module):
             rounded up.
 
     Source:
-        Liu et al., "VMamba: Visual State Space Model", Fig. 3 (d).
+        Liu et al., "VMamba: Visual State Space Model" (NeurIPS 2024).
     """
 
     def __init__(

@@ -18,7 +18,7 @@ class VSSBlock(nn.Module):
         drop_path_rate: Chance that a sample skips a branch in training.
 
     Source:
-        Liu et al., "VMamba: Visual State Space Model", Fig. 3 (d).
+        Liu et al., "VMamba: Visual State Space Model" (NeurIPS 2024).
     """
 
     def __init__(
