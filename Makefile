@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo test lint full
+.PHONY: env demo test lint benchmark-lifting full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -20,6 +20,10 @@ lint: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# PoseMamba beside MMPose's lifters over three folds; takes most of an hour.
+benchmark-lifting: env
+	$(RUN) benchmarks/lifting/mocap_folds.py --out work_dirs/benchmark-lifting
 
 # The rest of OpenMMLab: mmcv compiled, mmdet; into .venv-full.
 full:
