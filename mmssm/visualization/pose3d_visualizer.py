@@ -49,6 +49,7 @@ class Pose3dVisualizer(Pose3dLocalVisualizer):
         out_dir: str | Path | None = None,
         num_frames: int = 5,
         max_clip_frames: int = 150,
+        clip_step: int = 1,
         fps: float = 25.0,
         show: bool = False,
         wait_time: float = 0.0,
@@ -62,6 +63,7 @@ class Pose3dVisualizer(Pose3dLocalVisualizer):
                 the picture goes to the visualizer's backends; no clip.
             num_frames: Frames of the picture.
             max_clip_frames: Longest clip that is written.
+            clip_step: Draw every so many frames in the clip.
             fps: Frames per second of the clip.
             show: Show the picture in a window and store nothing.
             wait_time: Seconds until the window closes; 0 waits for a key.
@@ -78,7 +80,7 @@ class Pose3dVisualizer(Pose3dLocalVisualizer):
             stem.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(stem.with_name(f'{stem.name}.png'))
             save_clip(
-                painter.clip(sequence, max_clip_frames),
+                painter.clip(sequence, max_clip_frames, clip_step),
                 stem.with_name(f'{stem.name}.gif'),
                 fps,
             )

@@ -112,19 +112,20 @@ class SequencePainter:
         return render(figure)
 
     def clip(
-        self, sequence: PoseSequence, max_frames: int = 150
+        self, sequence: PoseSequence, max_frames: int = 150, step: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
-        """The sequence as pictures, one per frame.
+        """The sequence as pictures, one frame each.
 
         Args:
             sequence: The sequence.
-            max_frames: Where to stop.
+            max_frames: How many pictures at most.
+            step: Draw every so many frames.
 
         Yields:
             RGB ``(H, W, 3)``: 2D input beside the prediction over the ground
             truth.
         """
-        for frame in range(min(max_frames, len(sequence))):
+        for frame in range(0, len(sequence), step)[:max_frames]:
             figure = Figure(figsize=(5.6, 3.15), dpi=self.dpi)
             self._draw(figure, sequence, np.array([frame]), rows=False)
             figure.suptitle(sequence.name, fontsize=10, y=0.985)

@@ -48,7 +48,8 @@ class Pose3dVisualizationHook(Hook):
             relative one lies in the run's folder. Default: the PNG goes to the
             visualizer's backends.
         num_frames: Frames in a PNG.
-        max_clip_frames: Longest GIF.
+        max_clip_frames: Longest GIF, in pictures.
+        clip_step: Every so many frames of the video are drawn in the GIF.
         fps: Frames per second of a GIF.
 
     Raises:
@@ -65,6 +66,7 @@ class Pose3dVisualizationHook(Hook):
         out_dir: str | None = None,
         num_frames: int = 5,
         max_clip_frames: int = 150,
+        clip_step: int = 1,
         fps: float = 25.0,
     ) -> None:
         if interval < 1:
@@ -77,6 +79,7 @@ class Pose3dVisualizationHook(Hook):
         self.out_dir = out_dir
         self.num_frames = num_frames
         self.max_clip_frames = max_clip_frames
+        self.clip_step = clip_step
         self.fps = fps
         self._begin(None, None)
 
@@ -182,6 +185,7 @@ class Pose3dVisualizationHook(Hook):
                 out_dir=self._folder,
                 num_frames=self.num_frames,
                 max_clip_frames=self.max_clip_frames,
+                clip_step=self.clip_step,
                 fps=self.fps,
                 show=self.show,
                 wait_time=self.wait_time,
