@@ -31,7 +31,7 @@ def run(
     command: list, cwd: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in a plain environment; its output is in the error."""
-    own = ('MMSSM_', 'PYTHON', 'COV_', 'CXX', 'MAX_JOBS')
+    own = ('MMSSM_', 'PYTHON', 'COVERAGE_', 'CXX', 'MAX_JOBS')
     base = {name: v for name, v in os.environ.items() if not name.startswith(own)}
     result = subprocess.run(
         [str(part) for part in command],
