@@ -8,8 +8,9 @@ replaces anything of PyTorch, and keeps the signature of what it replaces.
 from importlib.util import find_spec
 
 INSTALL_COMMAND = (
-    'pip install mmengine==0.10.7 mmcv-lite==2.1.0 && '
-    'pip install --no-deps mmpose==1.3.2'
+    "pip install 'mmssm[optional]' cython && "
+    'pip install --no-deps --no-build-isolation --no-binary xtcocotools xtcocotools '
+    'mmengine==0.10.7 mmcv-lite==2.1.0 mmpose==1.3.2'
 )
 
 

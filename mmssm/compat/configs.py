@@ -51,7 +51,8 @@ def know_our_package() -> None:
             path = config_root() / name
             if not path.is_file():
                 raise FileNotFoundError(f'{cfg_path}: there is no file {path}')
-            return str(path), 'mmssm'
+            # The scope in which our configs are written: they say `mmssm.X`.
+            return str(path), 'mmpose'
         return original(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(_get_cfg_path)

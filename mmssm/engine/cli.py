@@ -28,6 +28,27 @@ _UNREADABLE = (
 )
 
 
+class OptionsAction(DictAction):
+    """MMEngine's parser of ``KEY=VALUE``, which never returns from a ``dict(...)``."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Parses the options."""
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (RecursionError, ValueError, AssertionError):
+            parser.error(
+                f'{option_string} takes KEY=VALUE with numbers, strings, lists and '
+                f'tuples as values, and got {" ".join(values)}; give a dict by its '
+                'keys, as in optim_wrapper.optimizer.lr=0.001'
+            )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that training and testing share, named as MMPose's."""
     parser.add_argument(
@@ -45,7 +66,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         metavar='KEY=VALUE',
         help='changes of the config, such as train_dataloader.batch_size=32 '
         'model.backbone._delete_=True model.backbone.type=mmssm.PoseMamba. Lists '
