@@ -12,7 +12,7 @@ env:
 demo: env
 	$(RUN) demo/lift_mocap.py --out work_dirs/demo
 
-# One thread to each worker: two workers with two threads each are slower.
+# The workers already use the cores: one thread to each.
 test: env
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile --cov
 
