@@ -1,7 +1,10 @@
 """The embedded motion clips, their folds, and the body sizes they are shown in."""
 
+import zlib
 from dataclasses import dataclass, replace
 from importlib import resources
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,8 @@ FOLDS = (
 )
 """Validation clips of each fold; the other ten train it. Each fold leaves out
 one clip of every kind: locomotion, dance, floor, fight, acrobatics."""
+
+_REMEDY = 'install mmssm again, or write it with tools/dataset_converters/mocap.py'
 
 LEGS, TRUNK, ARMS = range(3)
 
@@ -134,22 +139,33 @@ def load_mocap_clips(path: str) -> dict[str, MocapClip]:
         Clips in the order of the file.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file is not a whole file of clips.
     """
-    with np.load(path, allow_pickle=False) as data:
-        ends = np.cumsum(data['length'])
-        joints = data['joints']
-        if joints.shape != (ends[-1], h36m.NUM_JOINTS, 3):
-            raise ValueError(
-                f'{path}: expected joints of shape ({ends[-1]}, '
-                f'{h36m.NUM_JOINTS}, 3), found {joints.shape}; write it again '
-                'with tools/dataset_converters/mocap.py'
-            )
-        parts = np.split(joints, ends[:-1])
-        return {
-            str(name): MocapClip(str(name), part, bool(loop))
-            for name, part, loop in zip(data['name'], parts, data['loop'], strict=True)
-        }
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path} does not exist; {_REMEDY}')
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            data = {name: file[name] for name in file.files}
+        joints, lengths, names, loops = (
+            data[key] for key in ('joints', 'length', 'name', 'loop')
+        )
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f'{path} is damaged or no file of clips ({type(error).__name__}: '
+            f'{error}); {_REMEDY}'
+        ) from error
+    ends = np.cumsum(lengths)
+    if joints.shape != (ends[-1], h36m.NUM_JOINTS, 3):
+        raise ValueError(
+            f'{path}: expected joints of shape ({ends[-1]}, {h36m.NUM_JOINTS}, 3), '
+            f'found {joints.shape}; {_REMEDY}'
+        )
+    parts = np.split(joints, ends[:-1])
+    return {
+        str(name): MocapClip(str(name), part, bool(loop))
+        for name, part, loop in zip(names, parts, loops, strict=True)
+    }
 
 
 def fold_clips(

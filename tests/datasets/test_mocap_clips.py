@@ -177,3 +177,18 @@ def test_a_file_that_does_not_add_up_is_refused(tmp_path):
 
 def test_a_clip_is_named_after_its_source():
     assert MocapClip('dance_a', np.zeros((1, 17, 3)), True).action == 'DanceA'
+
+
+def test_a_missing_or_truncated_file_is_named(tmp_path):
+    path = tmp_path / 'clips.npz'
+    with pytest.raises(FileNotFoundError, match=r'clips\.npz does not exist'):
+        load_mocap_clips(str(path))
+    with open(mocap_file(), 'rb') as whole:
+        data = whole.read()
+    for part in (0, len(data) // 2, len(data) - 40):
+        path.write_bytes(data[:part])
+        with pytest.raises(ValueError, match='damaged or no file of clips'):
+            load_mocap_clips(str(path))
+    np.savez(path, joints=np.zeros((1, 17, 3)))
+    with pytest.raises(ValueError, match='KeyError'):
+        load_mocap_clips(str(path))

@@ -257,6 +257,18 @@ def test_the_callers_random_state_is_left_alone():
     assert np.random.rand() == expected
 
 
+def test_the_last_sample_can_be_counted_from_the_end():
+    dataset = build(pipeline=TRAIN_PIPELINE)
+    np.testing.assert_array_equal(
+        dataset[-1]['inputs'], dataset[len(dataset) - 1]['inputs']
+    )
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='does not exist; install mmssm'):
+        MocapDataset(ann_file=str(tmp_path / 'none.npz'))
+
+
 def test_iterating_ends_after_one_epoch():
     dataset = build(seq_len=27, stride=81, views=1)
     assert sum(1 for _ in dataset) == len(dataset)

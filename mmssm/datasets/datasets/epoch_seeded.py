@@ -51,7 +51,7 @@ class EpochSeededMixin:
         if self.test_mode:
             return self.seed, self.split_index(idx)[1]
         if self.knows_epoch:
-            return self.seed, idx
+            return self.seed, idx if idx >= 0 else idx + len(self)  # type: ignore
         return self.seed, int(np.random.randint(2**31))
 
     def prepare_data(self, idx: int) -> Any:

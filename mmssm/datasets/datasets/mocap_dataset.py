@@ -98,7 +98,8 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
             ``BaseMocapDataset``.
 
     Raises:
-        ValueError: An argument out of its range.
+        FileNotFoundError: There is no such ``ann_file``.
+        ValueError: An argument out of its range, or a damaged file.
     """
 
     METAINFO: ClassVar[dict] = {'from_file': 'configs/_base_/datasets/h36m.py'}
@@ -131,8 +132,14 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         self.seed = seed
         # the parent class computes its samples before it stores this
         self.test_mode = test_mode
+        ann_file = mocap_file() if ann_file is None else ann_file
+        # before the parent class, which asserts that the file exists
+        self.clips = fold_clips(load_mocap_clips(ann_file), fold, test_mode)
+        self._bodies = [
+            [on_stage(clip, size) for size in VALIDATION_BODIES] for clip in self.clips
+        ]
         super().__init__(
-            ann_file=mocap_file() if ann_file is None else ann_file,
+            ann_file=ann_file,
             seq_len=seq_len,
             causal=False,
             data_root='',
@@ -145,10 +152,7 @@ class MocapDataset(EpochSeededMixin, BaseMocapDataset):
         )
 
     def _load_ann_file(self, ann_file: str) -> None:
-        self.clips = fold_clips(load_mocap_clips(ann_file), self.fold, self.test_mode)
-        self._bodies = [
-            [on_stage(clip, size) for size in VALIDATION_BODIES] for clip in self.clips
-        ]
+        """The clips are there already."""
 
     def get_sequence_indices(self) -> list[tuple[int, int, int]]:
         """Windows as (clip, first frame, view)."""
