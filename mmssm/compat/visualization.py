@@ -21,4 +21,4 @@ def give_canvas_tostring_rgb() -> None:
 
         return np.asarray(self.buffer_rgba())[..., :3].tobytes()
 
-    FigureCanvasAgg.tostring_rgb = tostring_rgb
+    setattr(FigureCanvasAgg, 'tostring_rgb', tostring_rgb)  # noqa: B010

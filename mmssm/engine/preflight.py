@@ -73,7 +73,7 @@ def check_data_files(config: Config, splits: Sequence[str]) -> None:
     Raises:
         UserError: Files are missing or cut short; all of them are listed.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for split in splits:
         for section in (f'{split}_dataloader', f'{split}_evaluator'):
             found.update(_files(config.get(section), section))

@@ -18,7 +18,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -72,7 +72,9 @@ class _Dtype(metaclass=_Sealed):
         return self.value
 
 
-def _array(raw: bytes | str, dtype: object, shape: object, order: str) -> np.ndarray:
+def _array(
+    raw: bytes | str, dtype: object, shape: object, order: Literal['C', 'F']
+) -> np.ndarray:
     if not isinstance(dtype, _Dtype):
         raise pickle.UnpicklingError(f'an array has {dtype!r} for its dtype')
     if isinstance(raw, str):  # a Python 2 pickle read with encoding='latin1'
@@ -116,23 +118,21 @@ class _Array(metaclass=_Sealed):
 class _FromBuffer(metaclass=_Sealed):
     """``numpy._core.numeric._frombuffer``: an array of a protocol 5 pickle."""
 
-    def __new__(
-        cls, raw: bytes, dtype: object, shape: object, order: str
-    ) -> np.ndarray:
+    def __new__(cls, raw: bytes, dtype: object, shape: object, order: str) -> Any:
         return _array(bytes(raw), dtype, shape, 'F' if order == 'F' else 'C')
 
 
 class _Scalar(metaclass=_Sealed):
     """``numpy._core.multiarray.scalar``: one NumPy number or string."""
 
-    def __new__(cls, dtype: object, raw: bytes | str) -> np.generic:
+    def __new__(cls, dtype: object, raw: bytes | str) -> Any:
         return _array(raw, dtype, (), 'C')[()]
 
 
 class _Encode(metaclass=_Sealed):
     """``_codecs.encode`` as pickle uses it: bytes written as Latin-1 text."""
 
-    def __new__(cls, text: str, encoding: str) -> bytes:
+    def __new__(cls, text: str, encoding: str) -> Any:
         if encoding not in ('latin1', 'latin-1'):
             raise pickle.UnpicklingError(f'bytes are encoded as {encoding!r}')
         return text.encode('latin1')
@@ -161,7 +161,7 @@ class _HistoryStatistic(metaclass=_Sealed):
     with every buffer, as ``getattr(HistoryBuffer, 'min')``.
     """
 
-    def __new__(cls, owner: object, name: str) -> str:  # type: ignore[misc]
+    def __new__(cls, owner: object, name: str) -> Any:
         if owner is not _History or name not in _HISTORY_STATISTICS:
             raise pickle.UnpicklingError(f'getattr is called on {owner!r}, {name!r}')
         return name

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import BaseStorageBackend, LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -42,7 +42,7 @@ class ResumableCheckpointHook(CheckpointHook):
             )
         super().before_train(runner)
         if type(self.file_backend) is LocalBackend:
-            self.file_backend = AtomicLocalBackend()
+            self.file_backend: BaseStorageBackend = AtomicLocalBackend()
             self.backend_args = {'backend': ATOMIC_BACKEND}
 
     def _save_checkpoint_with_step(
