@@ -9,9 +9,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='mmssm.ResumableCheckpointHook', interval=1, max_keep_ckpts=3
-    ),
+    checkpoint=dict(type='mmssm.ResumableCheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     reseed=dict(type='mmssm.ReseedHook'),
     invalid_loss=dict(type='mmssm.InvalidLossHook'),

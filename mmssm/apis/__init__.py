@@ -1,5 +1,7 @@
 """Functions for scripts: one import, one call."""
 
+import mmssm.registry  # noqa: F401  cures the host before it is imported
+
 from .checkpoint import (
     build_from_checkpoint,
     check_model_config,

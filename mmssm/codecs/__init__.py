@@ -1,5 +1,7 @@
 """Codecs: between joints in pixels and metres and what networks see."""
 
+import mmssm.registry  # noqa: F401  cures the host before it is imported
+
 from .frame_lifting_label import FrameLiftingLabel
 
 __all__ = ['FrameLiftingLabel']

@@ -1,5 +1,7 @@
 """What runs around a model: hooks and optimizer set-up."""
 
+import mmssm.registry  # noqa: F401  cures the host before it is imported
+
 from .hooks import (
     InvalidLossHook,
     Pose3dVisualizationHook,

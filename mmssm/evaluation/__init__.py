@@ -1,3 +1,6 @@
+"""Errors of poses, and their metrics for MMPose."""
+
+import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.evaluation.metrics import LiftingMetric
 
 __all__ = ['LiftingMetric']

@@ -1,4 +1,6 @@
-"""Models."""
+"""What a config names as a model: backbones, heads and losses."""
+
+import mmssm.registry  # noqa: F401  cures the host before it is imported
 
 from . import backbones, heads, layers, losses
 

@@ -17,9 +17,9 @@ Curve = tuple[NDArray, NDArray]
 def load_scalars(path: str | Path) -> dict[str, Curve]:
     """Reads every scalar of a run as a curve over iterations.
 
-    Values of a validation are logged with the epoch as their step (or the
-    iteration, in a run by iterations); they are put at the last training
-    iteration logged before them, so that they share its axis.
+    Values of a validation are logged without the training iteration; their step
+    is the epoch, or the iteration in a run by iterations. They are put at the
+    last iteration known by then, so that all curves share an axis.
 
     Args:
         path: ``scalars.json`` of a run: one JSON object a line.
@@ -40,7 +40,7 @@ def load_scalars(path: str | Path) -> dict[str, Curve]:
                 f'{path}, line {number}: expected one JSON object a line as '
                 f'MMEngine writes them to vis_data/scalars.json, found {line[:60]!r}'
             ) from error
-        iteration = entry.get('iter', iteration)
+        iteration = entry.get('iter', max(iteration, entry.get('step', 0)))
         for name, value in entry.items():
             if isinstance(value, int | float):
                 points.setdefault(name, []).append((iteration, value))

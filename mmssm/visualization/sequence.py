@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -103,12 +105,16 @@ class SequencePainter:
             ground truth.
         """
         count = min(num_frames, len(sequence))
-        frames = np.linspace(0, len(sequence) - 1, count).round().astype(int)
-        title = f'{sequence.name}   MPJPE {sequence.errors.mean():.1f} mm'
         figure = Figure(figsize=(2.4 * count, 5.3), dpi=self.dpi)
-        self._draw(figure, sequence, frames, rows=True)
-        figure.suptitle(title, fontsize=11, y=0.985)
-        self._legend(figure)
+        figure.suptitle(
+            f'{sequence.name}   MPJPE {sequence.errors.mean():.1f} mm',
+            fontsize=11,
+            y=0.985,
+        )
+        panels = self._layout(figure, sequence, count, stacked=True)
+        frames = np.linspace(0, len(sequence) - 1, count).round().astype(int)
+        for panel, frame in zip(panels, frames, strict=True):
+            self._fill(*panel, sequence, frame)
         return render(figure)
 
     def clip(
@@ -125,46 +131,60 @@ class SequencePainter:
             RGB ``(H, W, 3)``: 2D input beside the prediction over the ground
             truth.
         """
+        figure = Figure(figsize=(5.6, 3.15), dpi=self.dpi)
+        figure.suptitle(sequence.name, fontsize=10, y=0.985)
+        (panel,) = self._layout(figure, sequence, 1, stacked=False)
         for frame in range(0, len(sequence), step)[:max_frames]:
-            figure = Figure(figsize=(5.6, 3.15), dpi=self.dpi)
-            self._draw(figure, sequence, np.array([frame]), rows=False)
-            figure.suptitle(sequence.name, fontsize=10, y=0.985)
-            self._legend(figure)
+            self._fill(*panel, sequence, frame)
             yield render(figure)
+            for axes in figure.axes:
+                for artist in (*axes.lines, *axes.collections):
+                    artist.remove()
 
-    def _draw(
-        self, figure: Figure, sequence: PoseSequence, frames: NDArray, rows: bool
-    ) -> None:
-        """Fills a figure: one column per frame, or the two panels of one frame."""
+    def _layout(
+        self, figure: Figure, sequence: PoseSequence, columns: int, stacked: bool
+    ) -> list[tuple[Axes | None, Axes3D]]:
+        """Makes empty axes, a pair for each frame shown: 2D input and 3D."""
         kinds = 1 if sequence.keypoints is None else 2
-        shape = (kinds, len(frames)) if rows else (1, kinds)
-        predicted = camera_to_plot(sequence.predicted)
-        target = camera_to_plot(sequence.target)
-        limits = cube_around(np.stack([predicted, target]))
-        for column, frame in enumerate(frames):
+        shape = (kinds, columns) if stacked else (1, kinds * columns)
+        poses = np.stack([sequence.predicted, sequence.target])
+        limits = cube_around(camera_to_plot(poses))
+        panels: list[tuple[Axes | None, Axes3D]] = []
+        for column in range(columns):
+            flat = None
             if sequence.keypoints is not None:
-                axes = figure.add_subplot(*shape, column + 1)
-                prepare_axes_2d(axes, cube_around(sequence.keypoints))
-                draw_skeletons_2d(axes, self.skeleton, [sequence.keypoints[frame]])
-                axes.set_title(f'2D input, frame {frame}', fontsize=8, pad=3)
-            place = (kinds - 1) * (len(frames) if rows else 1) + column + 1
-            axes = figure.add_subplot(*shape, place, projection='3d')
-            prepare_axes_3d(axes, limits, self.azimuth, self.elevation)
-            draw_skeletons_3d(axes, self.skeleton, [target[frame]], truth=True)
-            draw_skeletons_3d(axes, self.skeleton, [predicted[frame]])
-            axes.set_title(
-                f'3D, frame {frame}: MPJPE {sequence.errors[frame]:.0f} mm',
-                fontsize=8,
-                pad=0,
-            )
-        bottom = 0.09 if rows else 0.16
+                flat = figure.add_subplot(*shape, column + 1)
+                prepare_axes_2d(flat, cube_around(sequence.keypoints))
+            place = (kinds - 1) * columns + column + 1
+            solid = figure.add_subplot(*shape, place, projection='3d')
+            prepare_axes_3d(solid, limits, self.azimuth, self.elevation)
+            panels.append((flat, solid))
         figure.subplots_adjust(
-            left=0.065 if not rows else 0.16 / len(frames),
+            left=0.16 / columns if stacked else 0.065,
             right=0.97,
-            top=0.9 if rows else 0.85,
-            bottom=bottom,
-            wspace=0.3 if rows else 0.12,
+            top=0.9 if stacked else 0.85,
+            bottom=0.09 if stacked else 0.16,
+            wspace=0.3 if stacked else 0.12,
             hspace=0.16,
+        )
+        self._legend(figure)
+        return panels
+
+    def _fill(
+        self, flat: Axes | None, solid: Axes3D, sequence: PoseSequence, frame: int
+    ) -> None:
+        """Draws one frame."""
+        if flat is not None and sequence.keypoints is not None:
+            draw_skeletons_2d(flat, self.skeleton, [sequence.keypoints[frame]])
+            flat.set_title(f'2D input, frame {frame}', fontsize=8, pad=3)
+        target = camera_to_plot(sequence.target[frame])
+        predicted = camera_to_plot(sequence.predicted[frame])
+        draw_skeletons_3d(solid, self.skeleton, [target], truth=True)
+        draw_skeletons_3d(solid, self.skeleton, [predicted])
+        solid.set_title(
+            f'3D, frame {frame}: MPJPE {sequence.errors[frame]:.0f} mm',
+            fontsize=8,
+            pad=0,
         )
 
     def _legend(self, figure: Figure) -> None:
