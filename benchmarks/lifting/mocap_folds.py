@@ -1,0 +1,250 @@
+"""PoseMamba beside MMPose's own lifters: same data, same folds, same time.
+
+    python benchmarks/lifting/mocap_folds.py --out DIR [--minutes 4] [--jobs 1]
+
+Each lifter is trained for the same wall time on each of the three folds of the
+embedded motion data, its learning-rate schedule fitted to the iterations that a
+few timed ones promise, and tested on the clips left out. Every run goes through
+``tools/train.py`` and ``tools/test.py``. The results, with the two trivial
+predictors, are written to ``DIR/mocap_folds.json`` and ``DIR/mocap_folds.md``.
+With ``--jobs 2`` two runs go side by side, each with half the cores.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+import mmssm.registry  # noqa: F401  cures the host before it is used
+from mmssm.engine.time_budget import iterations_within
+from mmssm.evaluation.trivial_lifters import evaluate_trivial_lifters
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDER = 'configs/body_3d_keypoint/posemamba/mocap'
+LIFTERS = {
+    'PoseMamba': 'posemamba_xs-27frm_1xb4_mocap',
+    'TCN (VideoPose3D)': 'video-pose-lift_tcn-27frm_1xb128_mocap',
+    'SimpleBaseline3D': 'image-pose-lift_tcn_1xb256_mocap',
+}
+FOLDS = (0, 1, 2)
+ERRORS = ('MPJPE', 'P-MPJPE')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder for all files')
+    parser.add_argument(
+        '--minutes', type=float, default=4.0, help='training time of each run'
+    )
+    parser.add_argument('--jobs', type=int, default=1, help='runs side by side')
+    parser.add_argument(
+        '--probe',
+        metavar='CONFIG',
+        help='only print how many iterations of a config fit into the time',
+    )
+    return parser.parse_args(argv)
+
+
+def config_path(lifter: str, fold: int) -> str:
+    """Config of a lifter on a fold, from the root of the repository."""
+    return f'{FOLDER}/{LIFTERS[lifter]}-fold{fold}.py'
+
+
+def run(command: list[str], log: Path, threads: int) -> str:
+    """Runs a Python script of the repository; stops everything if it fails."""
+    environment = {
+        **os.environ,
+        'PYTHONPATH': str(REPOSITORY),
+        'OMP_NUM_THREADS': str(threads),
+    }
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open('w') as errors:
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', *command],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    if done.returncode:
+        raise RuntimeError(f'{shlex.join(command)} failed; see {log}')
+    return done.stdout
+
+
+def measure(
+    lifter: str, fold: int, out: Path, minutes: float, threads: int
+) -> dict[str, object]:
+    """Trains and tests one lifter on one fold."""
+    config = config_path(lifter, fold)
+    work_dir = out / f'{LIFTERS[lifter]}-fold{fold}'
+    this = [str(Path(__file__).resolve()), '--out', str(out)]
+    answer = run(
+        [*this, '--minutes', str(minutes), '--probe', config],
+        work_dir / 'probe.log',
+        threads,
+    )
+    steps = int(answer.split()[-1])
+    started = time.perf_counter()
+    run(
+        [
+            'tools/train.py',
+            config,
+            '--no-validate',
+            '--work-dir',
+            str(work_dir),
+            '--cfg-options',
+            f'train_cfg.max_iters={steps}',
+            f'default_hooks.checkpoint.interval={steps}',
+        ],
+        work_dir / 'train.log',
+        threads,
+    )
+    seconds = time.perf_counter() - started
+    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+    metrics = work_dir / 'metrics.json'
+    run(
+        ['tools/test.py', config, checkpoint, '--work-dir', str(work_dir / 'test')]
+        + ['--out', str(metrics)],
+        work_dir / 'test.log',
+        threads,
+    )
+    result = dict(
+        lifter=lifter,
+        fold=fold,
+        iterations=steps,
+        training_seconds=round(seconds, 1),
+        metrics=json.loads(metrics.read_text()),
+    )
+    print(
+        f'{lifter}, fold {fold}: {steps} iterations in {seconds:.0f} s, MPJPE '
+        f'{result["metrics"]["MPJPE"]:.1f} mm',
+        flush=True,
+    )
+    return result
+
+
+def trivial_results() -> list[dict[str, object]]:
+    """The two predictors that learn nothing, on each fold."""
+    results = []
+    for fold in FOLDS:
+        config = Config.fromfile(REPOSITORY / config_path('PoseMamba', fold))
+        for name, metrics in evaluate_trivial_lifters(config).items():
+            results.append(
+                dict(lifter=name.replace('_', ' '), fold=fold, metrics=metrics)
+            )
+    return results
+
+
+def describe_machine() -> dict[str, str]:
+    """What the numbers were measured with."""
+    model = platform.processor()
+    info = Path('/proc/cpuinfo')
+    if info.exists():
+        names = [
+            line.partition(':')[2].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith('model name')
+        ]
+        model = names[0] if names else model
+    commit = subprocess.run(
+        ['git', 'describe', '--always', '--dirty'],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    return dict(
+        date=datetime.date.today().isoformat(),
+        machine=f'{model}, {os.cpu_count()} cores',
+        python=platform.python_version(),
+        torch=torch.__version__,
+        mmpose=metadata.version('mmpose'),
+        commit=commit,
+    )
+
+
+def table(results: list[dict], context: dict[str, str]) -> str:
+    """A Markdown table: mean and spread over the folds, and each fold."""
+    lines = [
+        '# Lifters on the embedded motion data',
+        '',
+        'Validation error in millimetres, mean and standard deviation over three '
+        'folds of left-out clips, then MPJPE of each fold.',
+        '',
+        '| lifter | MPJPE | P-MPJPE | '
+        + ' | '.join(f'fold {fold}' for fold in FOLDS)
+        + ' | MPJPE / flat | iterations |',
+        '|---|---|---|' + '---|' * (len(FOLDS) + 2),
+    ]
+    by_lifter: dict[str, list[dict]] = {}
+    for result in sorted(results, key=lambda result: result['fold']):
+        by_lifter.setdefault(result['lifter'], []).append(result)
+    flat = np.array([result['metrics']['MPJPE'] for result in by_lifter['flat']])
+    for lifter, folds in by_lifter.items():
+        errors = {
+            name: np.array([result['metrics'][name] for result in folds])
+            for name in ERRORS
+        }
+        cells = [f'{e.mean():.1f} ± {e.std(ddof=1):.1f}' for e in errors.values()]
+        cells += [f'{error:.1f}' for error in errors['MPJPE']]
+        cells.append(f'{errors["MPJPE"].mean() / flat.mean():.2f}')
+        steps = [
+            str(result['iterations']) for result in folds if 'iterations' in result
+        ]
+        cells.append(' / '.join(steps) or '-')
+        lines.append(f'| {lifter} | ' + ' | '.join(cells) + ' |')
+    lines += ['', *(f'- {name}: {value}' for name, value in context.items()), '']
+    return '\n'.join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the benchmark."""
+    args = parse_args(argv)
+    if args.probe:
+        config = Config.fromfile(REPOSITORY / args.probe)
+        print(iterations_within(config, 60 * args.minutes))
+        return
+    if args.jobs < 1:
+        sys.exit(f'error: --jobs must be at least 1, got {args.jobs}')
+    out = args.out.resolve()
+    threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        runs = [
+            pool.submit(measure, lifter, fold, out, args.minutes, threads)
+            for fold in FOLDS
+            for lifter in LIFTERS
+        ]
+        results = [future.result() for future in runs]
+    context = {
+        **describe_machine(),
+        'training': f'{args.minutes:g} minutes a run, {args.jobs} at a time, '
+        f'{threads} threads each',
+        'command': f'python benchmarks/lifting/mocap_folds.py --minutes '
+        f'{args.minutes:g} --jobs {args.jobs} --out DIR',
+    }
+    results += trivial_results()
+    text = table(results, context)
+    (out / 'mocap_folds.json').write_text(
+        json.dumps(dict(context=context, results=results), indent=1) + '\n'
+    )
+    (out / 'mocap_folds.md').write_text(text)
+    print('\n' + text)
+
+
+if __name__ == '__main__':
+    main()

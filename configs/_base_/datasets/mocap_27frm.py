@@ -1,0 +1,68 @@
+# The embedded motion data in clips of 27 frames, seen by virtual cameras, with
+# the 2D noise and occlusions of a detector; nothing is downloaded. The
+# normalisation is MotionBERT's; the confidence is the third input channel.
+train_codec = dict(
+    type='MotionBERTLabel', num_keypoints=17, concat_vis=True, mode='train'
+)
+val_codec = dict(
+    type='MotionBERTLabel', num_keypoints=17, concat_vis=True, rootrel=True
+)
+
+fold = 0
+# Epochs are long, as MMEngine pauses between them: 100 cameras per window.
+dataset = dict(type='mmssm.MocapDataset', fold=fold, seq_len=27, views=100)
+pack = dict(
+    type='PackPoseInputs',
+    # the keypoints are kept for the pictures
+    meta_keys=(
+        'id',
+        'category_id',
+        'target_img_path',
+        'flip_indices',
+        'factor',
+        'camera_param',
+        'keypoints',
+        'keypoints_visible',
+    ),
+)
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='mmssm.EpochSampler', shuffle=True),
+    dataset=dict(
+        **dataset,
+        pipeline=[
+            dict(type='mmssm.DetectorNoise'),
+            dict(type='GenerateTarget', encoder=train_codec),
+            dict(
+                type='RandomFlipAroundRoot',
+                keypoints_flip_cfg=dict(center_mode='static', center_x=0.0),
+                target_flip_cfg=dict(center_mode='static', center_x=0.0),
+                flip_label=True,
+            ),
+            pack,
+        ],
+    ),
+)
+
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        **dataset,
+        test_mode=True,
+        pipeline=[
+            dict(type='mmssm.DetectorNoise'),
+            dict(type='GenerateTarget', encoder=val_codec),
+            pack,
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='mmssm.LiftingMetric')
+test_evaluator = val_evaluator

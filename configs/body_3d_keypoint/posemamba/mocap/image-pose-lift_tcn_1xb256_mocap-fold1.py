@@ -1,0 +1,5 @@
+_base_ = ['image-pose-lift_tcn_1xb256_mocap-fold0.py']
+
+train_dataloader = dict(dataset=dict(fold=1))
+val_dataloader = dict(dataset=dict(fold=1))
+test_dataloader = val_dataloader
