@@ -43,7 +43,15 @@ class FrameLiftingLabel(MotionBERTLabel):
         Returns:
             As ``MotionBERTLabel``, with ``keypoint_labels (K * C, T)`` and
             ``target_root (1,)``: metres per unit of the label.
+
+        Raises:
+            ValueError: There is no camera.
         """
+        if camera_param is None:
+            raise ValueError(
+                'FrameLiftingLabel normalises by the size of the image: expected '
+                'camera_param with w and h among the results, found none'
+            )
         encoded = super().encode(
             keypoints,
             keypoints_visible,

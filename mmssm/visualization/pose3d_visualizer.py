@@ -1,12 +1,14 @@
 """The visualizer of 3D poses that MMPose's configs and hooks talk to."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from matplotlib.figure import Figure
 from mmengine.dist import master_only
 from mmpose.structures import PoseDataSample
 from mmpose.visualization import Pose3dLocalVisualizer
+from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -123,7 +125,7 @@ class Pose3dVisualizer(Pose3dLocalVisualizer):
         limits = cube_around(np.concatenate(everyone))
         half = max(axis_limit, float(np.ptp(limits[0]))) / 2
         limits = limits.mean(axis=1, keepdims=True) + np.array([-half, half])
-        axes = figure.add_subplot(projection='3d')
+        axes = cast(Axes3D, figure.add_subplot(projection='3d'))
         prepare_axes_3d(
             axes, limits, axis_azimuth, axis_elev, ('x (m)', 'y (m)', 'height (m)')
         )

@@ -112,7 +112,7 @@ def draw_skeletons_2d(
             axes.plot(
                 *joints[[a, b]].T, color=color, linewidth=2, solid_capstyle='round'
             )
-        axes.scatter(*joints.T, s=9, color='#202124', zorder=3)
+        axes.scatter(joints[:, 0], joints[:, 1], s=9, color='#202124', zorder=3)
 
 
 def draw_skeletons_3d(

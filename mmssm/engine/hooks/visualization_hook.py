@@ -150,13 +150,13 @@ class Pose3dVisualizationHook(Hook):
         return [
             Frame(*parts) if valid else None
             for *parts, valid in zip(
-                predicted, target, keypoints, known.any(axis=1), strict=True
+                predicted, target, keypoints, map(np.any, known), strict=True
             )
         ]
 
     def _input(
         self, sample: PoseDataSample, num_targets: int
-    ) -> Sequence[np.ndarray | None]:
+    ) -> list[np.ndarray | None]:
         """The 2D input of each predicted frame, NaN where unsure."""
         if sample.get('keypoints') is None:
             return [None] * num_targets
@@ -165,7 +165,7 @@ class Pose3dVisualizationHook(Hook):
         keypoints[np.reshape(seen, keypoints.shape[:-1]) < self.kpt_thr] = np.nan
         # A lifter of single frames sees a window around the one it predicts.
         surplus = (len(keypoints) - num_targets) // 2
-        return keypoints[surplus : len(keypoints) - surplus]
+        return list(keypoints[surplus : len(keypoints) - surplus])
 
     def _draw(self, step: int) -> None:
         """Draws what was taken, and forgets it."""
@@ -174,13 +174,13 @@ class Pose3dVisualizationHook(Hook):
             if not frames:
                 continue
             ordered = [frames[path] for path in sorted(frames)]
-            inputs = [frame.keypoints for frame in ordered]
+            inputs = [f.keypoints for f in ordered if f.keypoints is not None]
             self._visualizer().add_sequence(
                 PoseSequence(
                     name,
                     np.stack([frame.predicted for frame in ordered]),
                     np.stack([frame.target for frame in ordered]),
-                    None if inputs[0] is None else np.stack(inputs),
+                    np.stack(inputs) if inputs else None,
                 ),
                 out_dir=self._folder,
                 num_frames=self.num_frames,
