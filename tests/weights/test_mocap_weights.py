@@ -1,0 +1,36 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmssm
+from mmssm.apis import build_from_checkpoint, load_checkpoint
+
+WEIGHTS = Path(mmssm.__file__).parent / 'weights' / 'posemamba-mocap-27frm.safetensors'
+CONFIG_FOLDER = (
+    Path(__file__).resolve().parents[2] / 'configs/body_3d_keypoint/posemamba/mocap'
+)
+
+
+def test_shipped_weights_have_the_error_that_their_log_ends_with():
+    log = WEIGHTS.with_suffix('.txt').read_text()
+    recorded = dict(re.findall(r'(?<=\s)([\w-]+): (\d+\.\d+)', log.splitlines()[-1]))
+    _, meta = load_checkpoint(WEIGHTS)
+    config = Config.fromfile(CONFIG_FOLDER / meta['config'])
+    loader = Runner.build_dataloader(config.val_dataloader, seed=0)
+    evaluator = Runner.build_evaluator(None, config.val_evaluator)
+    evaluator.dataset_meta = loader.dataset.metainfo
+    model = build_from_checkpoint(WEIGHTS)
+    with torch.no_grad():
+        for batch in loader:
+            evaluator.process(model.test_step(batch), batch)
+    metrics = evaluator.evaluate(len(loader.dataset))
+    for error in ('MPJPE', 'P-MPJPE', 'MPJPE_Walk'):
+        assert metrics[error] == pytest.approx(float(recorded[error]), abs=0.1)
+
+
+def test_shipped_weights_are_small():
+    assert WEIGHTS.stat().st_size < 4 * 2**20
