@@ -36,7 +36,7 @@ def load_torchvision_without_operators() -> None:
     Delete when: torchvision imports without its operators.
     """
     global _torchvision_schemas
-    if not find_spec('torchvision') or _torchvision_schemas is not None:
+    if not _is_there('torchvision') or _torchvision_schemas is not None:
         return
     try:
         importlib.import_module('torchvision')
@@ -68,15 +68,22 @@ def import_mmpose() -> None:
     Delete when: ``import mmpose.models`` works on mmcv-lite and without mmdet.
     """
     stand_ins = [
-        *(() if find_spec('mmcv._ext') else [_mmcv_ext()]),
-        *(() if find_spec('mmdet') else _mmdet()),
-        *(() if find_spec('torchvision') else _torchvision()),
+        *(() if _is_there('mmcv._ext') else [_mmcv_ext()]),
+        *(() if _is_there('mmdet') else _mmdet()),
+        *(() if _is_there('torchvision') else _torchvision()),
     ]
     if not stand_ins:
         return
     with _present(stand_ins):
         for name in _MMPOSE_PARTS:
             importlib.import_module(name)
+
+
+def _is_there(name: str) -> bool:
+    # Somebody else's stand-in counts too; it may lack the spec that find_spec needs.
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    return find_spec(name) is not None
 
 
 @contextmanager

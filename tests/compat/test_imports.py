@@ -80,3 +80,28 @@ except NotImplementedError as error:
     )
     assert result.returncode == 0, result.stderr
     assert 'install torchvision' in result.stdout
+
+
+def test_stand_ins_of_others_are_kept():
+    program = """
+import sys, types
+import torch
+def stand_in(name, **attributes):
+    sys.modules[name] = module = types.ModuleType(name)
+    vars(module).update(attributes)
+    return module
+def operator(name):
+    if name.startswith('__'):
+        raise AttributeError(name)
+    return print
+ext = stand_in('mmcv._ext', __getattr__=operator)
+det = stand_in('mmdet', __path__=[])
+stand_in('mmdet.utils', ConfigType=dict, reduce_mean=print)
+import mmssm.registry
+import mmpose.models
+assert sys.modules['mmcv._ext'] is ext and sys.modules['mmdet'] is det
+"""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', program], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
