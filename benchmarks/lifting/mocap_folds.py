@@ -119,8 +119,15 @@ def measure(
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
     metrics = work_dir / 'metrics.json'
     run(
-        ['tools/test.py', config, checkpoint, '--work-dir', str(work_dir / 'test')]
-        + ['--out', str(metrics)],
+        [
+            'tools/test.py',
+            config,
+            checkpoint,
+            '--work-dir',
+            str(work_dir / 'test'),
+            '--out',
+            str(metrics),
+        ],
         work_dir / 'test.log',
         threads,
     )

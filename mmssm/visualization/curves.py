@@ -94,6 +94,8 @@ def plot_curves(
             color=RIGHT,
         )
     loss.set_yscale('log')
+    loss.yaxis.set_major_formatter('{x:g}')
+    loss.yaxis.set_minor_formatter('{x:g}')
     _finish(loss, 'training loss', 'loss (normalised units)')
     _finish(error, 'validation', 'error (mm)')
     error.set_ylim(bottom=0)
@@ -105,7 +107,7 @@ def _finish(axes: Axes, title: str, ylabel: str) -> None:
     axes.set_title(title, fontsize=10)
     axes.set_xlabel('iteration', fontsize=8)
     axes.set_ylabel(ylabel, fontsize=8)
-    axes.tick_params(labelsize=7)
+    axes.tick_params(labelsize=7, which='both')
     axes.grid(color='#e8eaed', linewidth=0.7, which='both')
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7, frameon=False)
