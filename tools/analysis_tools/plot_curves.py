@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.visualization import load_scalars, plot_curves
 
 
