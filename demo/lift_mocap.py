@@ -64,8 +64,10 @@ def run_tool(*command: str) -> list[str]:
     """
     print(f'\n$ python {shlex.join(command)}', flush=True)
     environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
+    # The host's deprecations are kept quiet; slow operators (RuntimeWarning) are not.
+    quiet = ['-W', 'ignore', '-W', 'default::RuntimeWarning']
     done = subprocess.run(
-        [sys.executable, '-W', 'ignore', *command], cwd=REPOSITORY, env=environment
+        [sys.executable, *quiet, *command], cwd=REPOSITORY, env=environment
     )
     if done.returncode:
         sys.exit(f'error: {command[0]} stopped with status {done.returncode}')

@@ -75,7 +75,7 @@ def run(command: list[str], log: Path, threads: int) -> str:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open('w') as errors:
         done = subprocess.run(
-            [sys.executable, '-W', 'ignore', *command],
+            [sys.executable, '-W', 'ignore', '-W', 'default::RuntimeWarning', *command],
             cwd=REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,

@@ -121,5 +121,6 @@ def _warn_once(op: str, obstacle: str) -> None:
     warnings.warn(
         f'mmssm.ops.{op} runs in plain PyTorch, which is many times slower than '
         f'the compiled kernels: {obstacle}',
+        RuntimeWarning,
         stacklevel=4,
     )

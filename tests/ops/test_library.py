@@ -60,7 +60,7 @@ def test_falls_back_with_one_warning(without_library):
     done = run(SCAN + '    selective_scan(one, one, -one[0, :, :1], one, one)\n',
                without_library)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count('UserWarning') == 1
+    assert done.stderr.count('RuntimeWarning') == 1
     assert 'python -m mmssm.ops build' in done.stderr
 
 
