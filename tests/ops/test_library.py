@@ -36,6 +36,7 @@ def run(code, cache, **environment):
             'XDG_CACHE_HOME': str(cache),
             **environment,
         },
+        cwd=cache,  # else `python -c` would find the checkout first
         capture_output=True,
         text=True,
         check=False,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import scan_oracle
 import torch
+from helpers import scan_oracle
 
 from mmssm.ops import backend, selective_scan
 
