@@ -9,8 +9,10 @@ RUN = .venv/bin/python
 env:
 	@$(PYTHON) tools/setup_env.py
 
+# Threads that spin while they wait make training ten times slower where another
+# program wants a core too.
 demo: env
-	$(RUN) demo/lift_mocap.py --out work_dirs/demo
+	OMP_WAIT_POLICY=PASSIVE $(RUN) demo/lift_mocap.py --out work_dirs/demo
 
 # The workers already use the cores: one thread to each.
 test: env

@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = (
     'configs/body_3d_keypoint/posemamba/mocap/posemamba_xs-27frm_1xb4_mocap-fold0.py'
 )
-TRAINING_SECONDS = 420
+TRAINING_SECONDS = 450
 SHOW_EVERY = 4
 """Of the validation videos, four cameras to a clip, those of the first."""
 
