@@ -3,7 +3,7 @@
 import numpy as np
 
 _BLOCK = 4096
-"""Sets aligned at a time: what stays in the cache is done twice as fast."""
+"""Sets aligned at a time, so that their intermediate results stay in the cache."""
 
 
 def similarity_align(
