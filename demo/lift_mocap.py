@@ -56,13 +56,16 @@ def steps_from_environment() -> int | None:
     return int(value)
 
 
-def run_tool(*command: str) -> list[str]:
-    """Runs a tool of the repository, from its root; stops if it fails.
+def interpreter() -> str:
+    """This Python, as a person would type it in the root of the repository."""
+    path = Path(sys.executable)
+    inside = path.is_relative_to(REPOSITORY)
+    return str(path.relative_to(REPOSITORY) if inside else path)
 
-    Returns:
-        The command, as a person would type it there.
-    """
-    print(f'\n$ python {shlex.join(command)}', flush=True)
+
+def run_tool(*command: str) -> None:
+    """Runs a tool of the repository, from its root; stops if it fails."""
+    print(f'\n$ {shlex.join([interpreter(), *command])}', flush=True)
     environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
     # The host's deprecations are kept quiet; slow operators (RuntimeWarning) are not.
     quiet = ['-W', 'ignore', '-W', 'default::RuntimeWarning']
@@ -71,7 +74,6 @@ def run_tool(*command: str) -> list[str]:
     )
     if done.returncode:
         sys.exit(f'error: {command[0]} stopped with status {done.returncode}')
-    return ['python', *command]
 
 
 def train(out: Path, steps: int) -> Path:
@@ -109,7 +111,7 @@ def test(out: Path, checkpoint: Path) -> list[str]:
         '--interval',
         str(SHOW_EVERY),
     )
-    return ['python', *command]
+    return [interpreter(), *command]
 
 
 def summarise(

@@ -74,7 +74,6 @@ def test_demo_says_what_it_did(demo, monkeypatch, tmp_path, capsys, steps, verdi
             (tmp_path / 'train' / 'last_checkpoint').write_text('iter_10.pth')
         else:
             (tmp_path / 'metrics.json').write_text(json.dumps(metrics))
-        return ['python', *command]
 
     trivial = {name: dict.fromkeys(metrics, 200.0) for name in ('mean_pose', 'flat')}
     monkeypatch.setenv('MMSSM_DEMO_STEPS', steps)
@@ -90,7 +89,7 @@ def test_demo_says_what_it_did(demo, monkeypatch, tmp_path, capsys, steps, verdi
     assert (tmp_path / 'curves.png').stat().st_size > 0
     # The line that gives the numbers again is the test itself, without pictures.
     again = next(line for line in printed.splitlines() if 'tools/test.py' in line)
-    assert again.split() == ['python', *test[: len(again.split()) - 1]]
+    assert again.split() == [demo.interpreter(), *test[: len(again.split()) - 1]]
     assert str(tmp_path / 'metrics.json') in printed
 
 
