@@ -35,8 +35,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = 'configs/body_3d_keypoint/posemamba/mocap'
 LIFTERS = {
     'PoseMamba': 'posemamba_xs-27frm_1xb4_mocap',
-    'TCN (VideoPose3D)': 'video-pose-lift_tcn-27frm_1xb128_mocap',
-    'SimpleBaseline3D': 'image-pose-lift_tcn_1xb256_mocap',
+    'TCN (VideoPose3D)': 'video-pose-lift_tcn-27frm_1xb32_mocap',
+    'SimpleBaseline3D': 'image-pose-lift_tcn_1xb32_mocap',
 }
 FOLDS = (0, 1, 2)
 ERRORS = ('MPJPE', 'P-MPJPE')

@@ -1,5 +1,7 @@
 # Human3.6M with Stacked-Hourglass 2D detections, in clips of 243 frames: data,
 # normalisation, augmentation and metric of MotionBERT, PoseMamba and SasMamba.
+_base_ = ['../pipelines/lift_clips.py']
+
 train_codec = dict(type='MotionBERTLabel', num_keypoints=17, mode='train')
 val_codec = dict(type='MotionBERTLabel', num_keypoints=17, rootrel=True)
 
@@ -12,21 +14,6 @@ dataset = dict(
     seq_len=1,
     multiple_target=243,
 )
-pack = dict(
-    type='PackPoseInputs',
-    # the keypoints are kept for the pictures
-    meta_keys=(
-        'id',
-        'category_id',
-        'target_img_path',
-        'flip_indices',
-        'factor',
-        'camera_param',
-        'keypoints',
-        'keypoints_visible',
-    ),
-)
-
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
@@ -40,13 +27,8 @@ train_dataloader = dict(
         multiple_target_step=81,
         pipeline=[
             dict(type='GenerateTarget', encoder=train_codec),
-            dict(
-                type='RandomFlipAroundRoot',
-                keypoints_flip_cfg=dict(center_mode='static', center_x=0.0),
-                target_flip_cfg=dict(center_mode='static', center_x=0.0),
-                flip_label=True,
-            ),
-            pack,
+            {{_base_.flip}},
+            {{_base_.pack}},
         ],
     ),
 )
@@ -62,7 +44,7 @@ val_dataloader = dict(
         ann_file='annotation_body3d/fps50/h36m_test_original.npz',
         factor_file='annotation_body3d/fps50/h36m_factors.npy',
         seq_step=1,
-        pipeline=[dict(type='GenerateTarget', encoder=val_codec), pack],
+        pipeline=[dict(type='GenerateTarget', encoder=val_codec), {{_base_.pack}}],
         test_mode=True,
     ),
 )

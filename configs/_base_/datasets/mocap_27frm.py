@@ -1,6 +1,8 @@
 # The embedded motion data in clips of 27 frames, seen by virtual cameras, with
 # the 2D noise and occlusions of a detector; nothing is downloaded. The
 # normalisation is MotionBERT's; the confidence is the third input channel.
+_base_ = ['../pipelines/lift_clips.py']
+
 train_codec = dict(
     type='MotionBERTLabel', num_keypoints=17, concat_vis=True, mode='train'
 )
@@ -11,21 +13,6 @@ val_codec = dict(
 fold = 0
 # Epochs are long, as MMEngine pauses between them: 100 cameras per window.
 dataset = dict(type='mmssm.MocapDataset', fold=fold, seq_len=27, views=100)
-pack = dict(
-    type='PackPoseInputs',
-    # the keypoints are kept for the pictures
-    meta_keys=(
-        'id',
-        'category_id',
-        'target_img_path',
-        'flip_indices',
-        'factor',
-        'camera_param',
-        'keypoints',
-        'keypoints_visible',
-    ),
-)
-
 train_dataloader = dict(
     batch_size=32,
     num_workers=1,
@@ -37,13 +24,8 @@ train_dataloader = dict(
         pipeline=[
             dict(type='mmssm.DetectorNoise'),
             dict(type='GenerateTarget', encoder=train_codec),
-            dict(
-                type='RandomFlipAroundRoot',
-                keypoints_flip_cfg=dict(center_mode='static', center_x=0.0),
-                target_flip_cfg=dict(center_mode='static', center_x=0.0),
-                flip_label=True,
-            ),
-            pack,
+            {{_base_.flip}},
+            {{_base_.pack}},
         ],
     ),
 )
@@ -58,7 +40,7 @@ val_dataloader = dict(
         pipeline=[
             dict(type='mmssm.DetectorNoise'),
             dict(type='GenerateTarget', encoder=val_codec),
-            pack,
+            {{_base_.pack}},
         ],
     ),
 )

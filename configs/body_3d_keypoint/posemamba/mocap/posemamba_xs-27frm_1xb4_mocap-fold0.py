@@ -1,44 +1,24 @@
 # A PoseMamba that a CPU trains in minutes, on the embedded motion data.
 _base_ = [
-    '../../../_base_/default_runtime.py',
+    '../../../_base_/schedules/mocap_iters.py',
     '../../../_base_/datasets/mocap_27frm.py',
 ]
 
-# runtime: the schedule follows max_iters, the only number to change
-train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=4000, val_interval=500
-)
-default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=500, max_keep_ckpts=1),
-    # every second frame of 50 a second: the clips run at their true speed
-    visualization=dict(
-        _delete_=True,
-        type='mmssm.Pose3dVisualizationHook',
-        enable=False,
-        clip_step=2,
-        fps=25,
-    ),
-)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.005),
 ]
-log_processor = dict(by_epoch=False)
 
 # data: small batches, as the number of updates is what six minutes of a CPU
 # run short of
 train_dataloader = dict(batch_size=4)
 
-# optimizer and learning policy
+# optimizer
 optim_wrapper = dict(
     constructor='mmssm.MambaOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01),
     clip_grad=dict(max_norm=1.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.05, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False),
-]
 
 # model
 model = dict(
@@ -68,5 +48,3 @@ model = dict(
     ),
     test_cfg=dict(flip_test=True),
 )
-
-visualizer = dict(type='mmssm.Pose3dVisualizer')

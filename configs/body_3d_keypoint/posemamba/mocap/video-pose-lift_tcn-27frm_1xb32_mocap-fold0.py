@@ -1,25 +1,10 @@
 # MMPose's VideoPose3D (TCN, one frame out of 27) on the embedded motion data:
 # data, augmentation, normalisation and protocol of the PoseMamba beside it.
 _base_ = [
-    '../../../_base_/default_runtime.py',
+    '../../../_base_/schedules/mocap_iters.py',
     '../../../_base_/datasets/mocap_27frm.py',
 ]
 
-# runtime
-train_cfg = dict(
-    _delete_=True, type='IterBasedTrainLoop', max_iters=1000, val_interval=250
-)
-default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=250, max_keep_ckpts=1),
-    # every second frame of 50 a second: the clips run at their true speed
-    visualization=dict(
-        _delete_=True,
-        type='mmssm.Pose3dVisualizationHook',
-        enable=False,
-        clip_step=2,
-        fps=25,
-    ),
-)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(
@@ -29,14 +14,9 @@ custom_hooks = [
         update_buffers=True,
     ),
 ]
-log_processor = dict(by_epoch=False)
 
-# optimizer and learning policy
+# optimizer
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.05, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False),
-]
 
 # codec
 train_codec = dict(
@@ -79,7 +59,6 @@ pack = dict(
     ),
 )
 train_dataloader = dict(
-    batch_size=128,
     dataset=dict(
         center_target=True,
         pipeline=[
@@ -96,7 +75,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=128,
     dataset=dict(
         center_target=True,
         pipeline=[
@@ -107,5 +85,3 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-
-visualizer = dict(type='mmssm.Pose3dVisualizer')

@@ -1,4 +1,4 @@
-_base_ = ['image-pose-lift_tcn_1xb256_mocap-fold0.py']
+_base_ = ['image-pose-lift_tcn_1xb32_mocap-fold0.py']
 
 train_dataloader = dict(dataset=dict(fold=2))
 val_dataloader = dict(dataset=dict(fold=2))

@@ -1,4 +1,4 @@
-_base_ = ['video-pose-lift_tcn-27frm_1xb128_mocap-fold0.py']
+_base_ = ['image-pose-lift_tcn_1xb32_mocap-fold0.py']
 
 train_dataloader = dict(dataset=dict(fold=1))
 val_dataloader = dict(dataset=dict(fold=1))

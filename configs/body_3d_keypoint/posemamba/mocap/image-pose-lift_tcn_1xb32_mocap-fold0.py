@@ -1,6 +1,6 @@
 # MMPose's SimpleBaseline3D (a TCN of kernel size 1 on single frames), with the
 # data, augmentation, normalisation and protocol of the PoseMamba beside it.
-_base_ = ['video-pose-lift_tcn-27frm_1xb128_mocap-fold0.py']
+_base_ = ['video-pose-lift_tcn-27frm_1xb32_mocap-fold0.py']
 
 model = dict(
     backbone=dict(
@@ -8,6 +8,6 @@ model = dict(
     ),
     head=dict(in_channels=1024),
 )
-train_dataloader = dict(batch_size=256, dataset=dict(seq_len=1))
-val_dataloader = dict(batch_size=256, dataset=dict(seq_len=1))
+train_dataloader = dict(dataset=dict(seq_len=1))
+val_dataloader = dict(dataset=dict(seq_len=1))
 test_dataloader = val_dataloader
