@@ -23,6 +23,19 @@
 extern "C" __attribute__((used, visibility("default")))
 const char mmssm_stamp[] = "mmssm-stamp:" MMSSM_STAMP ":";
 
+// For the report of _library.py: the instruction set in use, or what is wrong with
+// the choice; and those that could be used.
+extern "C" __attribute__((used, visibility("default")))
+const char* mmssm_cpu_isa() {
+  const mmssm::IsaChoice& isa = mmssm::chosen_isa();
+  return (isa.kernels ? isa.name : isa.error).c_str();
+}
+
+extern "C" __attribute__((used, visibility("default")))
+const char* mmssm_usable_cpu_isas() {
+  return mmssm::chosen_isa().usable.c_str();
+}
+
 namespace mmssm {
 namespace {
 
@@ -76,19 +89,10 @@ View shifted(View view, int64_t elements) {
   return view;
 }
 
-const KernelSet& best_kernels() {
-#if defined(MMSSM_WITH_AVX2)
-  static const bool has_avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx2) {
-    return avx2::kernels;
-  }
-#endif
-  return baseline::kernels;
-}
-
 const Kernels& kernels_for(ScalarType state) {
-  return state == ScalarType::Double ? best_kernels().double_ : best_kernels().single;
+  const IsaChoice& isa = chosen_isa();
+  STD_TORCH_CHECK(isa.kernels != nullptr, isa.error);
+  return state == ScalarType::Double ? isa.kernels->double_ : isa.kernels->single;
 }
 
 ScalarType state_dtype(const Tensor& tensor) {
@@ -155,7 +159,7 @@ void run_backward(
   BackwardPlan plan = kernels.plan(scan);
   const ScalarType dtype =
       kernels.element_size == 8 ? ScalarType::Double : ScalarType::Float;
-  const Tensor token_sums = zeros(
+  const Tensor token_sums = empty(
       like,
       {plan.block_parts, scan.batch, scan.paths, scan.tokens,
        2 * scan.states + scan.rank},
@@ -177,7 +181,8 @@ void run_backward(
       });
   torch::stable::parallel_for(
       0, scan.batch * scan.paths, 1, [&](int64_t begin, int64_t end) {
-        kernels.reduce_tokens(scan, grad, plan, begin, end);
+        Scratch scratch(bytes);
+        kernels.reduce_tokens(scan, grad, plan, begin, end, scratch.get());
       });
   torch::stable::parallel_for(0, scan.paths, 1, [&](int64_t begin, int64_t end) {
     kernels.reduce_weights(scan, grad, plan, begin, end);

@@ -106,46 +106,49 @@ inline Vec<T> power(Vec<T> biased) {
   return (Vec<T>)((Bits<T>)biased << Constants<T>::kMantissa);
 }
 
-// 2^x. Results below the smallest normal number are 0, and those of the last half
-// binade before overflow are infinite already.
+// What `exp2` takes without a clamp: results of that size are normal numbers.
 template <class T>
+constexpr T kExp2Bound = Constants<T>::kBias - 1;
+
+// 2^x. Results below the smallest normal number are 0, and those of the last half
+// binade before overflow are infinite already. `kBounded`: |x| <= kExp2Bound or NaN
+// is known, which changes the speed and not the result.
+template <class T, bool kBounded>
 inline Vec<T> exp2(Vec<T> x) {
-  x = clamp<T>(x, -Constants<T>::kBias, Constants<T>::kBias + 1);
+  if constexpr (!kBounded) {
+    x = clamp<T>(x, -Constants<T>::kBias, Constants<T>::kBias + 1);
+  }
   const Vec<T> biased = biased_nearest<T>(x);
   const Vec<T> fraction = x - nearest<T>(biased);
   return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
 }
 
-// e^x for x <= 0, with a reduction that keeps the digits of a large x.
+// e^-|x|, with a reduction that keeps the digits of a large x.
 template <class T>
 inline Vec<T> exp_negative(Vec<T> x) {
-  constexpr T kLow = -(Constants<T>::kBias - 1) / Constants<T>::kLog2e;
-  const Vec<T> kept = clamp<T>(x, kLow, T(0));
-  const Vec<T> biased = biased_nearest<T>(kept * Constants<T>::kLog2e);
+  constexpr T kLow = -Constants<T>::kBias / Constants<T>::kLog2e;
+  x = x > T(0) ? -x : x;
+  x = x < kLow ? Vec<T>{} + kLow : x;
+  const Vec<T> biased = biased_nearest<T>(x * Constants<T>::kLog2e);
   const Vec<T> n = nearest<T>(biased);
-  const Vec<T> rest = (kept - n * Constants<T>::kLn2High) - n * Constants<T>::kLn2Low;
-  const Vec<T> result = polynomial<T>(
-      rest * Constants<T>::kLog2e, Constants<T>::kExp2) * power<T>(biased);
-  return x < kLow ? Vec<T>{} : result;
+  const Vec<T> rest = (x - n * Constants<T>::kLn2High) - n * Constants<T>::kLn2Low;
+  return polynomial<T>(rest * Constants<T>::kLog2e, Constants<T>::kExp2) *
+         power<T>(biased);
 }
 
-// log(1 + e^x), and x itself above 20 as in PyTorch.
+// log(1 + e^x), and x itself above 20 as in PyTorch; e is e^-|x|.
 template <class T>
-inline Vec<T> softplus(Vec<T> x) {
-  const Vec<T> zero = {};
-  const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
+inline Vec<T> softplus(Vec<T> x, Vec<T> e) {
   const Vec<T> s = e / (e + T(2));
   const Vec<T> log1p = s * polynomial<T>(s * s, Constants<T>::kLog1p);
-  return x > T(20) ? x : (x > zero ? x : zero) + log1p;
+  return x > T(20) ? x : (x > T(0) ? x : Vec<T>{}) + log1p;
 }
 
 // The derivative of `softplus`.
 template <class T>
-inline Vec<T> softplus_slope(Vec<T> x) {
-  const Vec<T> zero = {};
-  const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
-  const Vec<T> slope = (x > zero ? zero + T(1) : e) / (e + T(1));
-  return x > T(20) ? zero + T(1) : slope;
+inline Vec<T> softplus_slope(Vec<T> x, Vec<T> e) {
+  const Vec<T> one = Vec<T>{} + T(1);
+  return x > T(20) ? one : (x > T(0) ? one : e) / (e + T(1));
 }
 
 }  // namespace MMSSM_ISA
