@@ -67,7 +67,7 @@ class Backward {
         ddelta_(arena.take<T>(kSteps * kLanes)),
         ddelta_x_(arena.take<T>(kSteps * kLanes)),
         dx_(arena.take<T>(kSteps * kLanes)),
-        decay_(arena.take<T>(kSteps * kLanes)),
+        decay_(arena.take<T>((kSteps + 1) * kLanes)),
         decayed_(arena.take<T>(kSteps * kLanes)),
         dB_rows_(arena.take<Vec<T>>(kSteps)),
         dC_rows_(arena.take<Vec<T>>(kSteps)),
@@ -194,18 +194,17 @@ class Backward {
       Vec<T> dB = {};
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        dh[v] += dy[i] * C[t * C_step];
+        dh[v] = dh[v] * decay[i + V] + dy[i] * C[t * C_step];
         dB += dh[v] * delta_x[i];
         ddelta_x[i] += dh[v] * B[t * B_step];
         const Vec<T> dexponent = dh[v] * decayed[i];
         ddelta[i] += dexponent * a[v];
         dA[v] += dexponent * delta[i];
-        dh[v] *= decay[i];
       }
       rows[t] = dB;
     }
     for (int v = 0; v < V; ++v) {
-      dstate[v] = dh[v];
+      dstate[v] = dh[v] * decay[v];
       dA_sum[v] += dA[v];
     }
     sum_rows<T>(token_tile_ + d * kSteps, dB_rows_, count);
@@ -243,6 +242,10 @@ class Backward {
         dC += dy[i] * h[v];
       }
       rows[t] = dC;
+    }
+    // After the last step nothing decays: `dstate_` is the gradient right there.
+    for (int v = 0; v < V; ++v) {
+      decay[count * V + v] = Vec<T>{} + T(1);
     }
   }
 
@@ -353,7 +356,7 @@ class Backward {
   T* ddelta_;       // (t, lane)
   T* ddelta_x_;     // (t, lane)
   T* dx_;           // (t, lane)
-  T* decay_;        // (t, lane), of one state
+  T* decay_;        // (t + 1, lane), of one state
   T* decayed_;      // (t, lane), of one state
   Vec<T>* dB_rows_;  // (t), of one state, not yet summed over lanes
   Vec<T>* dC_rows_;

@@ -29,6 +29,14 @@ struct Constants<float> {
       0.055507337444773874f,
       0.009671513183107099f,
       0.0013264728769218255f};
+  // The same for e^r on [-log(2)/2, log(2)/2].
+  static constexpr float kExp[] = {
+      1.0f,
+      0.999999707183644f,
+      0.499991495134657f,
+      0.166676361984815f,
+      0.041897931651092f,
+      0.008290315697897f};
   static constexpr float kLog1p[] = {
       2.0000000079210485f,
       0.66666314681864658f,
@@ -58,6 +66,19 @@ struct Constants<double> {
       1.0178198034320888328e-7,
       7.0741056308590039576e-9,
       4.4352807904587446631e-10};
+  static constexpr double kExp[] = {
+      1.0,
+      1.0000000000000000000,
+      0.5000000000000017764,
+      0.1666666666666616892,
+      0.0416666666664927687,
+      0.0083333333335592723,
+      0.0013888888951224037,
+      1.9841269432676261275e-04,
+      2.4801486521376010807e-05,
+      2.7557622533559085485e-06,
+      2.7632293297480143217e-07,
+      2.4994304016120968916e-08};
   static constexpr double kLog1p[] = {
       2.0,
       0.66666666666666134238,
@@ -123,17 +144,23 @@ inline Vec<T> exp2(Vec<T> x) {
   return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
 }
 
-// e^-|x|, with a reduction that keeps the digits of a large x.
+// |x| as an integer. Such integers are in the order of the values they stand for,
+// and cheaper to compare.
+template <class T>
+inline Bits<T> magnitude(Vec<T> x) {
+  return (Bits<T>)x & ~(Bits<T>)(-Vec<T>{});
+}
+
+// e^-|x|, with a reduction that keeps the digits of a large x. Of NaN it is 0.
 template <class T>
 inline Vec<T> exp_negative(Vec<T> x) {
-  constexpr T kLow = -Constants<T>::kBias / Constants<T>::kLog2e;
-  x = x > T(0) ? -x : x;
-  x = x < kLow ? Vec<T>{} + kLow : x;
+  const Bits<T> most = (Bits<T>)(Vec<T>{} + Constants<T>::kBias / Constants<T>::kLog2e);
+  const Bits<T> size = magnitude<T>(x);
+  x = -(Vec<T>)(size < most ? size : most);
   const Vec<T> biased = biased_nearest<T>(x * Constants<T>::kLog2e);
   const Vec<T> n = nearest<T>(biased);
   const Vec<T> rest = (x - n * Constants<T>::kLn2High) - n * Constants<T>::kLn2Low;
-  return polynomial<T>(rest * Constants<T>::kLog2e, Constants<T>::kExp2) *
-         power<T>(biased);
+  return polynomial<T>(rest, Constants<T>::kExp) * power<T>(biased);
 }
 
 // log(1 + e^x), and x itself above 20 as in PyTorch; e is e^-|x|.
@@ -141,7 +168,7 @@ template <class T>
 inline Vec<T> softplus(Vec<T> x, Vec<T> e) {
   const Vec<T> s = e / (e + T(2));
   const Vec<T> log1p = s * polynomial<T>(s * s, Constants<T>::kLog1p);
-  return x > T(20) ? x : (x > T(0) ? x : Vec<T>{}) + log1p;
+  return x > T(20) ? x : (x < T(0) ? Vec<T>{} : x) + log1p;
 }
 
 // The derivative of `softplus`.

@@ -216,7 +216,7 @@ struct Inputs {
   StateTile<T> B;
   StateTile<T> C;
   T* dt;          // (t, r)
-  T reach = 0;    // largest |delta|
+  T reach;        // largest |delta|, NaN if there is one
 
   Inputs(const Scan& s, Arena& arena, bool for_backward)
       : list(arena.take<int64_t>(kSteps)),
@@ -274,14 +274,15 @@ struct Inputs {
       clear_idle(delta, p);
       load_tile(delta, kLanes, 1, v, steps(v, p));
     }
-    const Vec<T> most = s.softplus ? (slope ? finish_delta<true, true>(w)
+    const Bits<T> most = s.softplus ? (slope ? finish_delta<true, true>(w)
                                             : finish_delta<true, false>(w))
                                    : (slope ? finish_delta<false, true>(w)
                                             : finish_delta<false, false>(w));
-    reach = 0;
-    for (int i = 0; i < kWidth<T>; ++i) {
-      reach = most[i] > reach ? most[i] : reach;
+    auto size = most[0];
+    for (int i = 1; i < kWidth<T>; ++i) {
+      size = most[i] > size ? most[i] : size;
     }
+    reach = read_as<T>(&size);
   }
 
   // delta = W dt
@@ -305,14 +306,14 @@ struct Inputs {
 
   // Bias and softplus; returns the largest |delta| of the lanes.
   template <bool kSoftplus, bool kSlope>
-  Vec<T> finish_delta(const Weights<T>& w) {
+  Bits<T> finish_delta(const Weights<T>& w) {
     constexpr int V = kVectors<T>;
     const Vec<T>* bias = reinterpret_cast<const Vec<T>*>(w.dt_bias);
     const Vec<T>* from = reinterpret_cast<const Vec<T>*>(x);
     Vec<T>* out = reinterpret_cast<Vec<T>*>(delta);
     Vec<T>* slopes = reinterpret_cast<Vec<T>*>(slope);
     Vec<T>* product = reinterpret_cast<Vec<T>*>(delta_x);
-    Vec<T> most = {};
+    Bits<T> most = {};
     for (int64_t t = 0; t < tokens.count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
@@ -323,7 +324,7 @@ struct Inputs {
           value = softplus<T>(given, e);
           slope_value = softplus_slope<T>(given, e);
         }
-        const Vec<T> size = value < T(0) ? -value : value;
+        const Bits<T> size = magnitude<T>(value);
         most = size > most ? size : most;
         out[i] = value;
         product[i] = value * from[i];

@@ -170,19 +170,26 @@ inline void load_window(
     T* tile, int64_t row, int64_t column, const S* from, const Window& w) {
   const bool runs = !w.places.list && w.stride == 1;
   const int64_t count = w.places.count;
+  if (runs && row == 1) {
+    for (int64_t j = 0; j < w.width; ++j) {
+      load_row(tile + j * column, from + w.places.first + j * w.columns, count);
+    }
+    return;
+  }
   if (w.columns == 1 && column == 1) {
+    // A width known to the compiler makes this a copy without a loop.
+    if (w.width == kLanes) {
+      for (int64_t i = 0; i < count; ++i) {
+        load_row(tile + i * row, from + w.places[i] * w.stride, kLanes);
+      }
+      return;
+    }
     for (int64_t i = 0; i < count; ++i) {
       load_row(tile + i * row, from + w.places[i] * w.stride, w.width);
     }
     return;
   }
   from += runs ? w.places.first : 0;
-  if (runs && row == 1) {
-    for (int64_t j = 0; j < w.width; ++j) {
-      load_row(tile + j * column, from + j * w.columns, count);
-    }
-    return;
-  }
   int64_t done = 0;  // columns
   if (runs && column == 1) {
     for (; done + 4 <= w.width; done += 4) {
@@ -228,6 +235,12 @@ inline void store_window(const T* tile, S* to, const Window& w) {
   const bool runs = !w.places.list && w.stride == 1;
   const int64_t count = w.places.count;
   if (w.columns == 1) {
+    if (w.width == kLanes) {
+      for (int64_t i = 0; i < count; ++i) {
+        store_row(to + w.places[i] * w.stride, tile + i * kLanes, kLanes);
+      }
+      return;
+    }
     for (int64_t i = 0; i < count; ++i) {
       store_row(to + w.places[i] * w.stride, tile + i * kLanes, w.width);
     }

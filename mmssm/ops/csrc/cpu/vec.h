@@ -65,15 +65,23 @@ constexpr int kWidth = MMSSM_VECTOR_BYTES / sizeof(T);
 template <class T>
 constexpr int kVectors = kLanes / kWidth<T>;
 
-// Half of a butterfly: from each stretch of 2 kStep lanes of `a` and of `b`, the
-// sums of its two halves, side by side.
+// A step of a butterfly that sums over lanes: in every group of 2 kStep lanes, the
+// sums of the two halves of `a`, then those of `b`. The first step leaves them
+// interleaved, which the processors can do in one instruction.
 template <int kStep, class V, int... kLane>
 inline V fold(V a, V b, std::integer_sequence<int, kLane...>) {
   constexpr int kCount = sizeof...(kLane);
-  return __builtin_shufflevector(
-             a, b, (kLane & kStep ? kCount + kLane - kStep : kLane)...) +
-         __builtin_shufflevector(
-             a, b, (kLane & kStep ? kCount + kLane : kLane + kStep)...);
+  if constexpr (kStep == 1 && kCount >= 4) {
+    return __builtin_shufflevector(
+               a, b, ((kLane & ~3) + (kLane & 3) / 2 + (kLane & 1) * kCount)...) +
+           __builtin_shufflevector(
+               a, b, ((kLane & ~3) + (kLane & 3) / 2 + (kLane & 1) * kCount + 2)...);
+  } else {
+    return __builtin_shufflevector(
+               a, b, (kLane & kStep ? kCount + kLane - kStep : kLane)...) +
+           __builtin_shufflevector(
+               a, b, (kLane & kStep ? kCount + kLane : kLane + kStep)...);
+  }
 }
 
 // Returns the sum over lanes of each of kWidth vectors.
