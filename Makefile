@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo test lint benchmark-lifting full
+.PHONY: env demo test lint bench benchmark-lifting full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -22,6 +22,10 @@ lint: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# The scans beside plain PyTorch; rewrites their section of the docs. Ten minutes.
+bench: env
+	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
 
 # PoseMamba beside MMPose's lifters over three folds, six minutes each: an hour.
 benchmark-lifting: env
