@@ -1,0 +1,26 @@
+"""Random scans against the oracle; see helpers/scan_cases.py for what is drawn.
+
+A failing case is run again by its name, for example ``-k 'path and seed17'``. More of
+them: ``make fuzz``, or ``MMSSM_FUZZ_CASES`` and ``MMSSM_FUZZ_FIRST``.
+"""
+
+import os
+
+import pytest
+from helpers import scan_cases
+
+CASES = int(os.environ.get('MMSSM_FUZZ_CASES', 40))
+FIRST = int(os.environ.get('MMSSM_FUZZ_FIRST', 0))
+seeds = pytest.mark.parametrize(
+    'seed', range(FIRST, FIRST + CASES), ids=lambda seed: f'seed{seed}'
+)
+
+
+@seeds
+def test_selective_scan(native, seed):
+    scan_cases.check_selective_scan(seed)
+
+
+@seeds
+def test_path_scan(native, seed):
+    scan_cases.check_path_scan(seed)
