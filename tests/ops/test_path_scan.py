@@ -369,10 +369,10 @@ def test_registration(native):
             paths.index, rows, sources, reverse, segment or 70, paths.num_segments,
         )  # fmt: skip
         op = torch.ops.mmssm.path_scan
-        torch.library.opcheck(op.default, (x, *tensors, state, *path, full, F64))
+        torch.library.opcheck(op.default, (x, *tensors, state, *path, full, True, F64))
         fixed = [t if t is None else t.detach() for t in (*tensors, state)]
         x = [t.detach() for t in x]
-        y, last, kept = op(x, *fixed, *path, True, F64)
+        y, last, kept = op(x, *fixed, *path, True, True, F64)
         torch.library.opcheck(
             torch.ops.mmssm.path_scan_backward.default,
             (y, last if full else None, kept, x, *fixed, *path),

@@ -190,7 +190,7 @@ def test_rounding_is_that_of_torch(native, dtype):
     zero = torch.zeros(1, 1, u.shape[2])
     y = torch.ops.mmssm.selective_scan(
         u, zero, torch.zeros(1, 0), zero[:, None, :0], zero[:, None, :0], weight, None,
-        None, False, False, dtype,
+        None, False, False, False, dtype,
     )[0]  # fmt: skip
     assert torch.equal(y, u.to(dtype))
 
@@ -344,12 +344,12 @@ def test_registration(native):
     a = make(1, 4, 70, 2, 2, grad=True)
     tensors = (a['u'], a['delta'], a['A'], a['B'], a['C'], a['D'], a['delta_bias'])
     op = torch.ops.mmssm.selective_scan
-    torch.library.opcheck(op.default, (*tensors, a['initial_state'], True, True, F64))
+    torch.library.opcheck(op.default, (*tensors, a['initial_state'], *[True] * 3, F64))
     torch.library.opcheck(
-        op.default, (*tensors[:5], None, None, None, False, False, F64)
+        op.default, (*tensors[:5], None, None, None, False, False, True, F64)
     )
     tensors = tuple(t.detach() for t in tensors)
-    out, last, kept = op(*tensors, None, True, True, F64)
+    out, last, kept = op(*tensors, None, True, True, True, F64)
     torch.library.opcheck(
         torch.ops.mmssm.selective_scan_backward.default,
         (out, last, kept, *tensors, None, True),

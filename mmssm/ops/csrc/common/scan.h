@@ -51,8 +51,8 @@ struct Scan {
   View dt_weight;           // (k, e, r)
   View initial_state;       // (n, k, segment, e, d)
   View last_state;          // (n, k, segment, e, d)
-  void* checkpoints = nullptr;  // (n, k, segment, slot, d, e), of the state dtype
-
+  // (n, k, segment, slot, d, e), of the state dtype; the forward may do without.
+  void* checkpoints = nullptr;
 };
 
 // `static`, because a file compiled for one instruction set must not lend its copy

@@ -11,8 +11,10 @@
 namespace mmssm {
 namespace MMSSM_ISA {
 
-// Enough for many cores, few enough for the partial sums to stay small.
+// Enough for many cores, few enough for the partial sums to stay small: those of the
+// tokens are as large as the gradients of B and C together, for each part.
 constexpr int64_t kBackwardTasks = 32;
+constexpr int64_t kBlockParts = 4;
 
 inline int64_t token_row(const Scan& s) { return 2 * s.states + s.rank; }
 inline int64_t weight_rows(const Scan& s) { return s.states + 2 + s.rank; }
@@ -34,7 +36,8 @@ class Backward {
     plan.batch_parts = smaller(s.batch, kBackwardTasks);
     const int64_t others = plan.batch_parts * num_path_sets(s);
     plan.block_parts =
-        others ? smaller(plan.blocks, ceil_div(kBackwardTasks, others)) : 0;
+        others ? smaller(ceil_div(kBackwardTasks, others), kBlockParts) : 0;
+    plan.block_parts = smaller(plan.block_parts, plan.blocks);
     return plan;
   }
 

@@ -72,7 +72,7 @@ class Forward {
   }
 
   void run_chunk(const Place& p, const Chunk& chunk, const Weights<T>& weights) {
-    if (chunk.number > 0) {
+    if (chunk.number > 0 && s_.checkpoints) {
       copy_lanes(
           checkpoint<T>(s_, p, chunk), s_.channels, state_, kLanes, s_.states, p.width);
     }
