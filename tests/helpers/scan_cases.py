@@ -34,18 +34,18 @@ TOLERANCES = {
 
 
 def error(got, expected):
-    """RMS error relative to the RMS of what is expected."""
-    difference = np.sqrt(np.mean((got - expected) ** 2))
+    """RMS error of a tensor relative to the RMS of the array that is expected."""
+    value = got.detach().double().numpy()
+    difference = np.sqrt(np.mean((value - expected) ** 2)) if value.size else 0.0
     return difference / np.sqrt(np.mean(expected**2)) if difference else 0.0
 
 
-def check(got, expected, name):
-    """Compares a tensor with what the oracle says."""
-    assert tuple(got.shape) == expected.shape, name
-    value = got.detach().double().numpy()
-    if value.size:
-        found = error(value, expected)
-        assert found < TOLERANCES[got.dtype], f'{name}, {got.dtype}: {found:.2g}'
+def check(got, expected):
+    """Compares results by name with what the oracle says of them."""
+    for name, tensor in got.items():
+        assert tuple(tensor.shape) == expected[name].shape, name
+        found = error(tensor, expected[name])
+        assert found < TOLERANCES[tensor.dtype], f'{name}, {tensor.dtype}: {found:.2g}'
 
 
 class Draw:
@@ -92,7 +92,7 @@ class Draw:
 
 
 def selective_case(seed):
-    """Returns arguments, softplus or not, and whether the last state is asked for."""
+    """Returns the arguments, and whether the steps go through softplus."""
     draw = Draw(seed)
     size = draw.sizes(N=BATCHES, C=CHANNELS, L=LENGTHS, d=STATES, G=GROUPS)
     N, C, L, d, G = size.values()
@@ -116,32 +116,34 @@ def selective_case(seed):
         arguments['z'] = draw.tensor(N, E, L)
     if draw.flag():
         arguments['initial_state'] = draw.tensor(N, E, d, weight=True)
-    return arguments, softplus, draw.flag()
+    return arguments, softplus
 
 
-def check_selective_scan(seed):
-    """Compares one random selective scan and its gradients with the oracle."""
-    arguments, softplus, with_state = selective_case(seed)
-    out, last = selective_scan(
-        **arguments, delta_softplus=softplus, return_last_state=True
-    )
-    exact = {k: v.detach().double().numpy() for k, v in arguments.items()}
+def selective_call(arguments, softplus):
+    """Returns the call of a selective scan for `run_op`, and its arguments."""
+
+    def call():
+        return selective_scan(
+            **arguments, delta_softplus=softplus, return_last_state=True
+        )
+
+    return call, arguments
+
+
+def run_selective_scan(arguments, softplus, seed=0):
+    """Returns output, last state and all gradients, by name: of the op, of the oracle.
+
+    The gradients are those for random cotangents of both results.
+    """
+    got = run_op(*selective_call(arguments, softplus), seed)
+    exact = {k: _exact(v) for k, v in arguments.items()}
     exact['h0'] = exact.pop('initial_state', None)
-    expected, expected_last = scan_oracle.selective_scan(
-        **exact, delta_softplus=softplus
-    )
-    check(out, expected, 'output')
-    check(last, expected_last, 'last state')
-
-    grad_out, grad_last = _cotangents(seed, out, last, with_state)
-    got = _gradients((out, last), (grad_out, grad_last), arguments)
-    expected = scan_oracle.selective_scan_gradients(
-        grad_out.double().numpy(),
-        grad_last.double().numpy(),
-        **exact,
-        delta_softplus=softplus,
-    )
-    _check_gradients(got, expected)
+    exact['delta_softplus'] = softplus
+    cotangents = map(_exact, _cotangents(got, seed))
+    gradients = scan_oracle.selective_scan_gradients(*cotangents, **exact)
+    gradients['initial_state'] = gradients.pop('h0', None)
+    out, last = scan_oracle.selective_scan(**exact)
+    return got, {'output': out, 'last state': last, **gradients}
 
 
 def path_case(seed):
@@ -178,55 +180,62 @@ def path_case(seed):
     return paths, sources, arguments
 
 
-def check_path_scan(seed):
-    """Compares one random path scan and its gradients with the oracle."""
-    paths, sources, arguments = path_case(seed)
-    y, last = path_scan(sources, paths=paths, **arguments, return_last_state=True)
+def path_call(paths, sources, arguments):
+    """Returns the call of a path scan for `run_op`, and its arguments."""
+
+    def call():
+        return path_scan(sources, paths=paths, **arguments, return_last_state=True)
+
+    return call, {f'x{s}': x for s, x in enumerate(sources)} | arguments
+
+
+def run_path_scan(paths, sources, arguments, seed=0):
+    """Returns output, last state and all gradients, by name: of the op, of the oracle.
+
+    The gradients are those for random cotangents of both results.
+    """
+    got = run_op(*path_call(paths, sources, arguments), seed)
 
     def with_segments(state):
-        return state if paths.segment is not None else state[:, :, None]
+        return state if state is None or paths.segment else state[:, :, None]
 
-    exact = {
-        k: None if v is None else v.detach().double().numpy()
-        for k, v in arguments.items()
-    }
-    h0 = exact.pop('initial_state')
-    exact['h0'] = None if h0 is None else with_segments(h0)
+    exact = {k: _exact(v) for k, v in arguments.items()}
+    exact['h0'] = with_segments(exact.pop('initial_state'))
     exact |= dict(
-        x=[x.detach().double().numpy() for x in sources],
+        x=[_exact(x) for x in sources],
         index=paths.index.numpy(),
         steps=paths.steps,
         segment=paths.segment,
     )
-    expected, expected_last = scan_oracle.path_scan(**exact)
-    check(y, expected, 'output')
-    check(with_segments(last), expected_last, 'last state')
-
-    grad_y, grad_last = _cotangents(seed, y, last, True)
-    named = {f'x{s}': x for s, x in enumerate(sources)} | arguments
-    named = {k: v for k, v in named.items() if v is not None}
-    got = _gradients((y, last), (grad_y, grad_last), named)
-    if 'initial_state' in got:
-        got['initial_state'] = with_segments(got['initial_state'])
-    expected = scan_oracle.path_scan_gradients(
-        grad_y.double().numpy(), with_segments(grad_last.double().numpy()), **exact
+    grad_y, grad_last = map(_exact, _cotangents(got, seed))
+    gradients = scan_oracle.path_scan_gradients(
+        grad_y, with_segments(grad_last), **exact
     )
-    _check_gradients(got, expected)
+    gradients['initial_state'] = gradients.pop('h0', None)
+    y, last = scan_oracle.path_scan(**exact)
+    for name in ('last state', 'initial_state'):
+        if name in got:
+            got[name] = with_segments(got[name])
+    return got, {'output': y, 'last state': last, **gradients}
 
 
-def _cotangents(seed, out, last, with_state):
+def run_op(call, arguments, seed=0):
+    """Returns output, last state and the gradients for random cotangents, by name."""
+    got = dict(zip(('output', 'last state'), call(), strict=True))
+    present = {k: v for k, v in arguments.items() if v is not None}
+    gradients = torch.autograd.grad(
+        list(got.values()), list(present.values()), _cotangents(got, seed)
+    )
+    return got | dict(zip(present, gradients, strict=True))
+
+
+def _exact(tensor):
+    return None if tensor is None else tensor.detach().double().numpy()
+
+
+def _cotangents(got, seed):
     generator = torch.Generator().manual_seed(seed)
-    grad_out = torch.randn(out.shape, generator=generator).to(out.dtype)
-    grad_last = torch.randn(last.shape, generator=generator).to(last.dtype)
-    return grad_out, grad_last if with_state else torch.zeros_like(grad_last)
-
-
-def _gradients(outputs, cotangents, arguments):
-    values = torch.autograd.grad(outputs, list(arguments.values()), cotangents)
-    return dict(zip(arguments, values, strict=True))
-
-
-def _check_gradients(got, expected):
-    expected['initial_state'] = expected.pop('h0', None)
-    for name, gradient in got.items():
-        check(gradient, expected[name], f'gradient of {name}')
+    return [
+        torch.randn(got[name].shape, generator=generator).to(got[name].dtype)
+        for name in ('output', 'last state')
+    ]

@@ -18,9 +18,11 @@ seeds = pytest.mark.parametrize(
 
 @seeds
 def test_selective_scan(native, seed):
-    scan_cases.check_selective_scan(seed)
+    scan_cases.check(
+        *scan_cases.run_selective_scan(*scan_cases.selective_case(seed), seed)
+    )
 
 
 @seeds
 def test_path_scan(native, seed):
-    scan_cases.check_path_scan(seed)
+    scan_cases.check(*scan_cases.run_path_scan(*scan_cases.path_case(seed), seed))

@@ -1,34 +1,13 @@
 """Tests of `mmssm.ops.selective_scan`."""
 
-import numpy as np
 import pytest
 import torch
 from helpers import scan_oracle
+from helpers.scan_arguments import F64
+from helpers.scan_arguments import selective_arguments as make
+from helpers.scan_cases import error
 
 from mmssm.ops import backend, selective_scan
-
-F64 = torch.float64
-
-
-def make(N=2, E=6, L=9, d_state=3, groups=2, dtype=F64, seed=0, grad=False):
-    """Returns all arguments of a selective scan by name."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
-
-    arguments = {
-        'u': normal(N, E, L),
-        'delta': normal(N, E, L) - 1,
-        'A': -normal(E, d_state).exp(),
-        'B': normal(N, groups, d_state, L),
-        'C': normal(N, groups, d_state, L),
-        'D': normal(E),
-        'z': normal(N, E, L),
-        'delta_bias': normal(E),
-        'initial_state': normal(N, E, d_state),
-    }
-    return {k: v.to(dtype).requires_grad_(grad) for k, v in arguments.items()}
 
 
 def oracle(arguments, delta_softplus=True):
@@ -41,12 +20,6 @@ def scan(arguments, delta_softplus=True):
     return selective_scan(
         **arguments, delta_softplus=delta_softplus, return_last_state=True
     )
-
-
-def error(got, expected):
-    """RMS error relative to the RMS of what is expected."""
-    got = got.detach().double().numpy()
-    return np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2))
 
 
 @pytest.mark.parametrize(
@@ -135,114 +108,6 @@ def test_gradients_of_what_is_asked_for(implementation):
     scan(arguments)[1].sum().backward()
     assert arguments['A'].grad.abs().max() > 0
     assert arguments['u'].grad is None
-
-
-@pytest.mark.parametrize(
-    ('dtype', 'forward', 'backward'),
-    [
-        (torch.float32, 1e-6, 5e-6),
-        (torch.bfloat16, 3e-3, 6e-3),
-        (torch.float16, 4e-4, 8e-4),
-    ],
-)
-def test_precision(native, dtype, forward, backward):
-    """Errors of kernels stay within what rounding the results costs."""
-    arguments = make(2, 32, 130, 16, 2, dtype=dtype)
-    for name in ('A', 'D', 'delta_bias', 'initial_state'):
-        arguments[name] = arguments[name].float()
-    exact = {k: v.double().requires_grad_() for k, v in arguments.items()}
-    for value in arguments.values():
-        value.requires_grad_()
-    out, last = scan(arguments)
-    out64, last64 = scan(exact)
-    assert (out.dtype, last.dtype) == (dtype, torch.float32)
-    assert error(out, out64.detach().numpy()) < forward
-    assert error(last, last64.detach().numpy()) < 1e-6
-
-    cotangent = torch.randn(out.shape).to(dtype)
-    out.backward(cotangent)
-    out64.backward(cotangent.double())
-    for name, value in arguments.items():
-        assert value.grad.dtype == value.dtype
-        assert error(value.grad, exact[name].grad.numpy()) < backward, name
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_every_half_number_survives(native, dtype):
-    """Conversion to float and back, for all bit patterns: y = 1 * x."""
-    bits = torch.arange(-(2**15), 2**15, dtype=torch.int16)
-    u = bits.view(dtype).view(1, 1, -1)
-    zero = torch.zeros(1, 1, u.shape[2])
-    y = selective_scan(
-        u, zero, torch.zeros(1, 0), zero[:, :0], zero[:, :0], torch.ones(1)
-    )
-    same = (y.view(torch.int16) == u.view(torch.int16)) | (y.isnan() & u.isnan())
-    assert same.all()
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_rounding_is_that_of_torch(native, dtype):
-    generator = torch.Generator().manual_seed(0)
-    spread = torch.randn(4000, generator=generator).mul(12).exp2()
-    edges = torch.tensor([65504.0, 65519.9, 65520.0, 1e9, 6.1e-5, 6e-8, 2.9e-8, 0.0])
-    u = torch.cat([spread, -spread, edges, edges.neg()]).view(1, 1, -1)
-    weight = torch.ones(1, dtype=dtype)
-    zero = torch.zeros(1, 1, u.shape[2])
-    y = torch.ops.mmssm.selective_scan(
-        u, zero, torch.zeros(1, 0), zero[:, None, :0], zero[:, None, :0], weight, None,
-        None, False, False, False, dtype,
-    )[0]  # fmt: skip
-    assert torch.equal(y, u.to(dtype))
-
-
-def test_exponential_and_softplus(native):
-    """The kernel's own functions against torch, over their whole range."""
-    raw = torch.cat([torch.linspace(-87, 30, 20001), torch.tensor([-1e4, 1e4, -0.0])])
-    # One step of each channel from zero, with B = C = u = 1: y = softplus(delta).
-    one = torch.ones(1, 1, 1)
-    delta = raw.view(1, -1, 1)
-    y = selective_scan(
-        torch.ones_like(delta), delta, -torch.ones(len(raw), 1), one, one,
-        delta_softplus=True,
-    )  # fmt: skip
-    exact = torch.nn.functional.softplus(delta.double())
-    relative = (y.double() - exact).abs() / exact.clamp(min=1e-37)
-    assert relative.max() < 5e-7
-
-    # One step from the state 1 without input: h = exp(delta A).
-    exponent = torch.linspace(-86.9, 88, 40000)
-    _, h = selective_scan(
-        torch.zeros(1, 40000, 1), torch.ones(1, 40000, 1), exponent[:, None],
-        torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), return_last_state=True,
-        initial_state=torch.ones(1, 40000, 1),
-    )  # fmt: skip
-    # The kernel rounds exponent * log2(e): half a unit of it is that much of h.
-    allowed = 3e-7 + exponent.abs() * 1.2e-7
-    relative = (h.flatten().double() / exponent.double().exp() - 1).abs()
-    assert (relative < allowed).all()
-    assert relative[exponent.abs() < 1].max() < 3.5e-7
-
-
-def test_exponential_beyond_its_range(native):
-    exponents = torch.tensor([[-1e30], [-torch.inf], [-200.0], [200.0], [0.0]])
-    _, h = selective_scan(
-        torch.zeros(1, 5, 1), torch.ones(1, 5, 1), exponents, torch.zeros(1, 1, 1),
-        torch.zeros(1, 1, 1), return_last_state=True,
-        initial_state=torch.ones(1, 5, 1),
-    )  # fmt: skip
-    assert h.flatten().tolist() == [0.0, 0.0, 0.0, torch.inf, 1.0]
-
-
-def test_long_memory_does_not_drift(native):
-    """Errors of decays next to 1 add up to no more than their rounding does."""
-    L = 4131
-    delta = torch.full((1, 1, L), 1e-6)
-    zero = torch.zeros(1, 1, L)
-    _, h = selective_scan(
-        zero, delta, -torch.ones(1, 1), zero, zero, return_last_state=True,
-        initial_state=torch.ones(1, 1, 1),
-    )  # fmt: skip
-    assert h.item() == pytest.approx(np.exp(-1e-6 * L), rel=1.5e-4)
 
 
 def _layouts(tensor):
@@ -337,40 +202,6 @@ def test_autocast_leaves_the_dtype_of_u(implementation):
         out = scan(arguments)[0]
     assert out.dtype == torch.float32
     assert torch.equal(out, expected)
-
-
-def test_registration(native):
-    """Schema, gradient, fakes and compilation of both compiled ops."""
-    a = make(1, 4, 70, 2, 2, grad=True)
-    tensors = (a['u'], a['delta'], a['A'], a['B'], a['C'], a['D'], a['delta_bias'])
-    op = torch.ops.mmssm.selective_scan
-    torch.library.opcheck(op.default, (*tensors, a['initial_state'], *[True] * 3, F64))
-    torch.library.opcheck(
-        op.default, (*tensors[:5], None, None, None, False, False, True, F64)
-    )
-    tensors = tuple(t.detach() for t in tensors)
-    out, last, kept = op(*tensors, None, True, True, True, F64)
-    torch.library.opcheck(
-        torch.ops.mmssm.selective_scan_backward.default,
-        (out, last, kept, *tensors, None, True),
-    )
-
-
-def test_compiles_and_exports(native):
-    arguments = make(1, 4, 6, 2, 1, dtype=torch.float32)
-    expected = scan(arguments)[0]
-    compiled = torch.compile(
-        lambda **a: scan(a)[0], fullgraph=True, backend='aot_eager', dynamic=True
-    )
-    torch.testing.assert_close(compiled(**arguments), expected)
-
-    class Module(torch.nn.Module):
-        def forward(self, u, delta, A, B, C):
-            return selective_scan(u, delta, A, B, C)
-
-    inputs = tuple(arguments[k] for k in ('u', 'delta', 'A', 'B', 'C'))
-    exported = torch.export.export(Module(), inputs)
-    assert torch.equal(exported.module()(*inputs), Module()(*inputs))
 
 
 def test_second_gradient_names_the_way_out(native):
