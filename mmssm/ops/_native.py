@@ -2,10 +2,11 @@
 
 Each compiled op ``mmssm::<name>`` takes its tensors first, then constants, and
 returns (output, last state, checkpoints); the checkpoints are the states that
-its gradient starts its recomputation from, and empty if none is asked for. The gradient is a compiled op too:
-``mmssm::<name>_backward(grad_out, grad_last_state, checkpoints, tensors...,
-constants...)`` returns one gradient per tensor. An op cannot return None, so an
-absent tensor has an empty gradient there.
+its gradient starts its recomputation from, and empty if none is asked for. The
+gradient is a compiled op too: ``mmssm::<name>_backward(grad_out,
+grad_last_state, checkpoints, tensors..., constants...)`` returns one gradient
+per tensor. An op cannot return None, so an absent tensor has an empty gradient
+there.
 """
 
 from collections.abc import Iterable

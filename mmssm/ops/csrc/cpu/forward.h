@@ -77,6 +77,7 @@ class Forward {
           checkpoint<T>(s_, p, chunk), s_.channels, state_, kLanes, s_.states, p.width);
     }
     in_.load(s_, p, chunk, weights);
+    in_.prefetch_next(s_, p, chunk, s_.y);
     skip(weights);
     for (int64_t d = 0; d < s_.states; ++d) {
       if (in_.reach * weights.reach[d] <= kExp2Bound<T>) {

@@ -132,16 +132,22 @@ template <class T>
 constexpr T kExp2Bound = Constants<T>::kBias - 1;
 
 // 2^x. Results below the smallest normal number are 0, and those of the last half
-// binade before overflow are infinite already. `kBounded`: |x| <= kExp2Bound or NaN
-// is known, which changes the speed and not the result.
+// binade before overflow are infinite already. `kBounded`: |x| <= kExp2Bound is
+// known. That changes the speed and not the result: without a clamp, and with an
+// integer sum in the place of the product with the power.
 template <class T, bool kBounded>
 inline Vec<T> exp2(Vec<T> x) {
-  if constexpr (!kBounded) {
+  if constexpr (kBounded) {
+    const Vec<T> rounded = x + Constants<T>::kRound;
+    const Vec<T> fraction = x - (rounded - Constants<T>::kRound);
+    const Vec<T> result = polynomial<T>(fraction, Constants<T>::kExp2);
+    return (Vec<T>)((Bits<T>)result + ((Bits<T>)rounded << Constants<T>::kMantissa));
+  } else {
     x = clamp<T>(x, -Constants<T>::kBias, Constants<T>::kBias + 1);
+    const Vec<T> biased = biased_nearest<T>(x);
+    const Vec<T> fraction = x - nearest<T>(biased);
+    return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
   }
-  const Vec<T> biased = biased_nearest<T>(x);
-  const Vec<T> fraction = x - nearest<T>(biased);
-  return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
 }
 
 // |x| as an integer. Such integers are in the order of the values they stand for,

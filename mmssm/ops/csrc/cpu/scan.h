@@ -115,7 +115,7 @@ struct Weights {
   T* D;        // (lane)
   T* dt_bias;  // (lane)
   T* dt;       // (r, lane)
-  T* reach;    // (d), largest |A_log2e| of all lanes
+  T* reach;    // (d), largest |A_log2e| of all lanes, NaN if there is one
 
   static int64_t size(const Scan& s) {
     return (2 * s.states + 2 + s.rank) * kLanes + ceil_div(s.states, kLanes) * kLanes;
@@ -139,7 +139,7 @@ struct Weights {
       for (int64_t i = d * kLanes; i < (d + 1) * kLanes; ++i) {
         A_log2e[i] = A[i] * Constants<T>::kLog2e;
         const T size = A_log2e[i] < 0 ? -A_log2e[i] : A_log2e[i];
-        most = size > most ? size : most;
+        most = size > most || size != size ? size : most;
       }
       reach[d] = most;
     }
@@ -236,6 +236,31 @@ struct Inputs {
     load_delta(s, p, w);
   }
 
+  // Asks for what the chunk after this one reads, here or in the next sample, and for
+  // its part of `other` (n, l, e, k). Only channels that are contiguous need it.
+  void prefetch_next(
+      const Scan& s, Place p, const Chunk& chunk, const View& other) const {
+    if (s.index || s.x[p.k].stride[1] != 1) {
+      return;
+    }
+    int64_t start = chunk.start + chunk.count;
+    if (start == s.tokens) {
+      start = 0;
+      p.n += 1;
+    }
+    if (p.n == s.batch) {
+      return;
+    }
+    const Places next = neighbours(start, smaller(kSteps, s.tokens - start));
+    const auto ask = [&](const View& v, Window window) {
+      window.places = next;
+      prefetch(v, window);
+    };
+    ask(s.x[p.k], channels(s.x[p.k], p, 0));
+    ask(s.dt, steps(s.dt, p));
+    ask(other, channels(other, p, p.k * other.stride[3]));
+  }
+
   // Loads (t, lane) from a view that begins with (n, l, e); lanes beyond the last
   // channel are zero.
   void load_channels(T* tile, const View& v, const Place& p, int64_t more) const {
@@ -304,33 +329,36 @@ struct Inputs {
     }
   }
 
-  // Bias and softplus; returns the largest |delta| of the lanes.
+  // Bias and softplus; returns the largest |delta| of the lanes. Two short loops keep
+  // more steps in flight than a long one.
   template <bool kSoftplus, bool kSlope>
   Bits<T> finish_delta(const Weights<T>& w) {
     constexpr int V = kVectors<T>;
+    const int64_t count = tokens.count;
     const Vec<T>* bias = reinterpret_cast<const Vec<T>*>(w.dt_bias);
     const Vec<T>* from = reinterpret_cast<const Vec<T>*>(x);
     Vec<T>* out = reinterpret_cast<Vec<T>*>(delta);
     Vec<T>* slopes = reinterpret_cast<Vec<T>*>(slope);
     Vec<T>* product = reinterpret_cast<Vec<T>*>(delta_x);
-    Bits<T> most = {};
-    for (int64_t t = 0; t < tokens.count; ++t) {
+    for (int64_t t = 0; t < count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        const Vec<T> given = out[i] + bias[v];
-        Vec<T> value = given, slope_value = Vec<T>{} + T(1);
+        out[i] += bias[v];
         if constexpr (kSoftplus) {
-          const Vec<T> e = exp_negative<T>(given);
-          value = softplus<T>(given, e);
-          slope_value = softplus_slope<T>(given, e);
+          product[i] = exp_negative<T>(out[i]);
         }
-        const Bits<T> size = magnitude<T>(value);
-        most = size > most ? size : most;
-        out[i] = value;
-        product[i] = value * from[i];
-        if constexpr (kSlope) {
-          slopes[i] = slope_value;
-        }
+      }
+    }
+    Bits<T> most = {};
+    for (int64_t i = 0; i < count * V; ++i) {
+      const Vec<T> given = out[i], e = product[i];
+      const Vec<T> value = kSoftplus ? softplus<T>(given, e) : given;
+      const Bits<T> size = magnitude<T>(value);
+      most = size > most ? size : most;
+      out[i] = value;
+      product[i] = value * from[i];
+      if constexpr (kSlope) {
+        slopes[i] = kSoftplus ? softplus_slope<T>(given, e) : Vec<T>{} + T(1);
       }
     }
     return most;

@@ -229,6 +229,20 @@ MMSSM_SHARED void load_tile(
   });
 }
 
+// Asks for the memory of a window whose rows are neighbours: channel after channel,
+// it is many short stretches, which the processor does not foresee.
+MMSSM_SHARED inline void prefetch(const View& view, const Window& window) {
+  with_type(view, [&](const auto* data) {
+    data += window.offset + window.places.first;
+    for (int64_t j = 0; j < window.width; ++j) {
+      for (int64_t i = 0; i < window.places.count; i += 64 / sizeof(*data)) {
+        __builtin_prefetch(data + i + j * window.columns);
+        asm volatile("");  // GCC drops functions that do nothing but prefetch
+      }
+    }
+  });
+}
+
 // window[i, j] = tile[i * kLanes + j]
 template <class T, class S>
 inline void store_window(const T* tile, S* to, const Window& w) {
