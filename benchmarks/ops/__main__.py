@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks._measure import REPOSITORY, Row, describe_machine, table
+from mmssm.ops import _library
 
 QUESTIONS = (
     'forward',
@@ -49,7 +50,9 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     start = time.perf_counter()
     results = [ask(question, args.out, args.seconds) for question in QUESTIONS]
-    text = section(results, describe_machine(), time.perf_counter() - start)
+    used, usable = _library.cpu_isa()
+    context = describe_machine() | {'kernels': f'{used} (of {usable})'}
+    text = section(results, context, time.perf_counter() - start)
     if args.docs:
         page = args.docs.read_text()
         args.docs.write_text(replace_section(page, text))

@@ -165,20 +165,39 @@ def test_empty_sizes(implementation, sizes):
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_nan_stays_in_its_row_and_after_its_step(implementation, value):
+@pytest.mark.parametrize('name', ['u', 'delta', 'B', 'C'])
+def test_nan_stays_in_its_row_and_after_its_step(implementation, name, value):
+    """The row of B and C is a sample, that of the others a channel of it."""
     arguments = make(2, 20, 70, 3, 1, grad=True)
+    del arguments['z']
     clean, _ = scan(arguments)
-    u = arguments['u'].detach().clone()
-    u[1, 7, 40] = value
-    spoilt = {**arguments, 'u': u.requires_grad_()}
-    out, _ = scan(spoilt)
+    spoilt = arguments[name].detach().clone()
+    row = (1, 7) if name in ('u', 'delta') else (1,)
+    spoilt[(*row, ..., 40)] = value
+    arguments[name] = spoilt.requires_grad_()
+    out, _ = scan(arguments)
     hit = torch.zeros_like(out, dtype=torch.bool)
-    hit[1, 7, 40:] = True
-    assert torch.equal(out[~hit], clean[~hit])
-    assert not out[1, 7, 40:].isfinite().any()
+    hit[row][..., 40:] = True
+    torch.testing.assert_close(out[~hit], clean[~hit], rtol=1e-13, atol=1e-13)
+    assert not out[row][..., 40].isfinite().any()
     # A gradient of one row reaches that row's inputs only.
-    (du,) = torch.autograd.grad(out[0].sum(), spoilt['u'])
-    assert du.isfinite().all()
+    (du,) = torch.autograd.grad(out[0].sum(), arguments['u'])
+    assert du[0].isfinite().all()
+
+
+def test_channels_do_not_know_their_places(native):
+    """A channel's lane, block and neighbours change nothing but the last bit."""
+    arguments = make(2, 37, 70, 3, 1, dtype=torch.float32)
+    del arguments['z']
+    out, last = scan(arguments)
+    order = torch.randperm(37, generator=torch.Generator().manual_seed(3))
+    moved = {
+        k: v if k in ('B', 'C') else v[order] if v.shape[0] == 37 else v[:, order]
+        for k, v in arguments.items()
+    }
+    out2, last2 = scan(moved)
+    torch.testing.assert_close(out2, out[:, order], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(last2, last[:, order], rtol=1e-5, atol=1e-6)
 
 
 def test_concatenation_passes_the_state_on(native):

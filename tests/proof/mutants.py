@@ -148,8 +148,9 @@ def main() -> int:
         parser.error(f'no such mutant: {", ".join(sorted(unknown))}')
     with scratch_package() as package:
         package.build()
-        if run_tests(package) is not None:
-            sys.exit('error: the tests fail without any mutant')
+        failed = run_tests(package)
+        if failed is not None:
+            sys.exit(f'error: {failed} without any mutant')
     survivors = []
     for mutant in MUTANTS:
         if chosen and mutant.name not in chosen:
