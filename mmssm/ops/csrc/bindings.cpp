@@ -171,10 +171,9 @@ void run_backward(
       dtype);
   plan.token_sums = const_cast<void*>(token_sums.data_ptr());
   plan.weight_sums = const_cast<void*>(weight_sums.data_ptr());
-  const int64_t sets = scan.merge ? 1 : scan.paths;
   const int64_t bytes = kernels.backward_scratch(scan);
   torch::stable::parallel_for(
-      0, plan.batch_parts * plan.block_parts * sets, 1,
+      0, plan.batch_parts * plan.block_parts * scan.sources, 1,
       [&](int64_t begin, int64_t end) {
         Scratch scratch(bytes);
         kernels.backward(scan, grad, plan, begin, end, scratch.get());

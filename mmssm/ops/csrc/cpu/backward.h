@@ -1,7 +1,7 @@
 // The backward of the scan. The states of a chunk are computed again from the
 // checkpoint before it, then the chunk is run through from its end. A task is some
-// blocks of channels of some samples, through all paths that are summed into one
-// output. What tokens or weights of several tasks share is summed afterwards, in a
+// blocks of channels of some samples, through all paths that read one source. What
+// tokens or weights of several tasks share is summed afterwards, in a
 // fixed order, by `reduce_tokens` and `reduce_weights`.
 
 #pragma once
@@ -11,10 +11,11 @@
 namespace mmssm {
 namespace MMSSM_ISA {
 
-// Enough for many cores, few enough for the partial sums to stay small: those of the
-// tokens are as large as the gradients of B and C together, for each part.
-constexpr int64_t kBackwardTasks = 32;
-constexpr int64_t kBlockParts = 4;
+// Parts of the batch are cheap: their partial sums are as large as the weights. Parts
+// of the blocks are not, theirs are as large as the gradients of B and C: they only
+// serve small batches.
+constexpr int64_t kBatchParts = 32;
+constexpr int64_t kTasksWanted = 4;
 
 inline int64_t token_row(const Scan& s) { return 2 * s.states + s.rank; }
 inline int64_t weight_rows(const Scan& s) { return s.states + 2 + s.rank; }
@@ -33,11 +34,10 @@ class Backward {
   static BackwardPlan plan(const Scan& s) {
     BackwardPlan plan;
     plan.blocks = num_blocks(s);
-    plan.batch_parts = smaller(s.batch, kBackwardTasks);
-    const int64_t others = plan.batch_parts * num_path_sets(s);
+    plan.batch_parts = smaller(s.batch, kBatchParts);
+    const int64_t others = plan.batch_parts * s.sources;
     plan.block_parts =
-        others ? smaller(ceil_div(kBackwardTasks, others), kBlockParts) : 0;
-    plan.block_parts = smaller(plan.block_parts, plan.blocks);
+        others ? smaller(plan.blocks, ceil_div(kTasksWanted, others)) : 0;
     return plan;
   }
 
@@ -75,16 +75,12 @@ class Backward {
         dB_rows_(arena.take<Vec<T>>(kSteps)),
         dC_rows_(arena.take<Vec<T>>(kSteps)),
         token_tile_(arena.take<T>(token_row(s) * kSteps)),
-        dx_sum_(arena.take<T>(sums() ? s.sources * s.tokens * kLanes : 0)) {}
-
-  bool sums() const {
-    return paths_per_set(s_) > 1 || (s_.merge && s_.sources > 1);
-  }
+        dx_sum_(arena.take<T>(s.merge ? s.tokens * kLanes : 0)) {}
 
   void run_task(int64_t task) {
     const int64_t part = task % plan_.block_parts;
-    const int64_t set = task / plan_.block_parts % num_path_sets(s_);
-    const int64_t batch_part = task / plan_.block_parts / num_path_sets(s_);
+    const int64_t source = task / plan_.block_parts % s_.sources;
+    const int64_t batch_part = task / plan_.block_parts / s_.sources;
     const int64_t first_block = part * plan_.blocks / plan_.block_parts;
     const int64_t last_block = (part + 1) * plan_.blocks / plan_.block_parts;
     const int64_t first_n = batch_part * s_.batch / plan_.batch_parts;
@@ -94,25 +90,24 @@ class Backward {
     for (int64_t block = first_block; block < last_block; ++block) {
       is_first_block_ = block == first_block;
       for (int64_t n = first_n; n < last_n; ++n) {
-        run_set(make_place(s_, n, set * paths_per_set(s_), block));
+        run_source(make_place(s_, n, s_.merge ? 0 : source, block), source);
       }
     }
   }
 
-  void run_set(const Place& p) {
+  void run_source(const Place& p, int64_t source) {
     weights_.load(s_, p);
-    if (sums()) {
-      std::memset(dx_sum_, 0, sizeof(T) * s_.sources * s_.tokens * kLanes);
+    if (!s_.merge) {
+      run_path(p);
+      return;
     }
-    for (int64_t i = 0; i < paths_per_set(s_); ++i) {
-      run_path(p.on_path(p.k + i));
-    }
-    if (sums()) {
-      for (int64_t source = 0; source < s_.sources; ++source) {
-        const T* sum = dx_sum_ + source * s_.tokens * kLanes;
-        store_dx(sum, source, neighbours(0, s_.tokens), p);
+    std::memset(dx_sum_, 0, sizeof(T) * s_.tokens * kLanes);
+    for (int64_t k = 0; k < s_.paths; ++k) {
+      if (s_.source[k] == source) {
+        run_path(p.on_path(k));
       }
     }
+    store_dx(dx_sum_, source, neighbours(0, s_.tokens), p);
   }
 
   void run_path(const Place& p) {
@@ -286,8 +281,8 @@ class Backward {
       dD[v] += D_part[v];
       dbias[v] += bias_part[v];
     }
-    if (sums()) {
-      add_rows(dx_sum_ + s_.source[p.k] * s_.tokens * kLanes, dx_, in_.tokens);
+    if (s_.merge) {
+      add_rows(dx_sum_, dx_, in_.tokens);
     } else {
       store_dx(dx_, p.k, in_.tokens, p);
     }
@@ -364,7 +359,7 @@ class Backward {
   Vec<T>* dB_rows_;  // (t), of one state, not yet summed over lanes
   Vec<T>* dC_rows_;
   T* token_tile_;  // (2 d + r, t): gradients of B, C and dt of this block
-  T* dx_sum_;      // (source, l, lane)
+  T* dx_sum_;      // (l, lane), of all paths of the source
   int64_t block_part_ = 0;
   int64_t batch_part_ = 0;
   bool is_first_block_ = true;
