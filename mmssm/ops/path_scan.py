@@ -32,6 +32,9 @@ class Tensors(NamedTuple):
     initial_state: Tensor | None
 
 
+OPTIONAL = ('D', 'dt_bias', 'dt_weight', 'initial_state')
+
+
 def path_scan(
     x: Tensor | Sequence[Tensor],
     dt: Tensor,
@@ -95,7 +98,7 @@ def path_scan(
             has no path scan.
         RuntimeError: If compiled kernels are required and cannot be used.
     """
-    sources = [x] if isinstance(x, Tensor) else list(x)
+    sources = [x] if isinstance(x, Tensor) else _as_sources(x)
     tensors = Tensors(sources, dt, A, B, C, D, dt_bias, dt_weight, initial_state)
     _check(tensors, paths)
     out_dtype = _output_dtype(sources[0], out_dtype)
@@ -105,6 +108,14 @@ def path_scan(
         y, last_state = reference.path_scan(*tensors, paths)
         y = y.to(out_dtype)
     return (y, last_state) if return_last_state else y
+
+
+def _as_sources(x: Sequence[Tensor]) -> list[Tensor]:
+    if not isinstance(x, Sequence):
+        raise TypeError(
+            f'x must be a tensor or a sequence of tensors, got {type(x).__name__}'
+        )
+    return list(x)
 
 
 def _check(tensors: Tensors, paths: ScanPaths) -> None:
@@ -119,7 +130,7 @@ def _check(tensors: Tensors, paths: ScanPaths) -> None:
             f'{len(sources)}'
         )
     named = {f'x[{s}]': source for s, source in enumerate(sources)}
-    check_floats(**tensors._asdict() | {'x': sources[0]} | named)
+    check_floats(OPTIONAL, **tensors._asdict() | {'x': sources[0]} | named)
     check_dims('x', sources[0], 'N', 'L', 'E')
     check_dims('A', A, 'K', 'E', 'd_state')
     N, L, E = sources[0].shape

@@ -25,6 +25,9 @@ class Tensors(NamedTuple):
     initial_state: Tensor | None
 
 
+OPTIONAL = ('D', 'z', 'delta_bias', 'initial_state')
+
+
 def selective_scan(
     u: Tensor,
     delta: Tensor,
@@ -109,7 +112,7 @@ def selective_scan(
 
 
 def _check(tensors: Tensors, z: Tensor | None) -> None:
-    check_floats(**tensors._asdict(), z=z)
+    check_floats(OPTIONAL, **tensors._asdict(), z=z)
     u, delta, A, B, C, D, delta_bias, initial_state = tensors
     check_dims('u', u, 'N', 'E', 'L')
     check_dims('A', A, 'E', 'd_state')

@@ -102,13 +102,6 @@ inline Vec<T> polynomial(Vec<T> x, const T (&terms)[kTerms]) {
   return sum;
 }
 
-// Comparisons are false for NaN, so NaN passes the clamp.
-template <class T>
-inline Vec<T> clamp(Vec<T> x, T low, T high) {
-  x = x < low ? Vec<T>{} + low : x;
-  return x > high ? Vec<T>{} + high : x;
-}
-
 // Adding kRound + kBias leaves the biased exponent of 2^n, for the integer n
 // nearest to x, in the low bits of the sum: shifted up, they are that power, and 0
 // or infinity where n is the smallest or largest.
@@ -127,27 +120,28 @@ inline Vec<T> power(Vec<T> biased) {
   return (Vec<T>)((Bits<T>)biased << Constants<T>::kMantissa);
 }
 
-// What `exp2` takes without a clamp: results of that size are normal numbers.
+// |x| for which 2^x needs no look at its range.
 template <class T>
-constexpr T kExp2Bound = Constants<T>::kBias - 1;
+constexpr T kExp2Bound = Constants<T>::kBias - 2;
 
-// 2^x. Results below the smallest normal number are 0, and those of the last half
-// binade before overflow are infinite already. `kBounded`: |x| <= kExp2Bound is
-// known. That changes the speed and not the result: without a clamp, and with an
-// integer sum in the place of the product with the power.
+// 2^x; 0 and infinity in the half binades next to the smallest and the largest
+// exponent already. `kBounded`: |x| <= kExp2Bound is known. That changes the speed and
+// no bit of the result: hence the looks at `rounded` and never at x, which the
+// compiler could not fuse with the product that it is then.
 template <class T, bool kBounded>
 inline Vec<T> exp2(Vec<T> x) {
-  if constexpr (kBounded) {
-    const Vec<T> rounded = x + Constants<T>::kRound;
-    const Vec<T> fraction = x - (rounded - Constants<T>::kRound);
-    const Vec<T> result = polynomial<T>(fraction, Constants<T>::kExp2);
-    return (Vec<T>)((Bits<T>)result + ((Bits<T>)rounded << Constants<T>::kMantissa));
-  } else {
-    x = clamp<T>(x, -Constants<T>::kBias, Constants<T>::kBias + 1);
-    const Vec<T> biased = biased_nearest<T>(x);
-    const Vec<T> fraction = x - nearest<T>(biased);
-    return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
+  constexpr T kRound = Constants<T>::kRound, kBias = Constants<T>::kBias;
+  const Vec<T> rounded = x + kRound;
+  const Vec<T> fraction = x - (rounded - kRound);
+  const Vec<T> mantissa = polynomial<T>(fraction, Constants<T>::kExp2);
+  Vec<T> result =
+      (Vec<T>)((Bits<T>)mantissa + ((Bits<T>)rounded << Constants<T>::kMantissa));
+  if constexpr (!kBounded) {
+    result = rounded <= kRound - (kBias - 1) ? Vec<T>{} : result;
+    result = rounded >= kRound + (kBias + 1) ? Vec<T>{} + T(__builtin_inf()) : result;
+    result = rounded != rounded ? rounded : result;
   }
+  return result;
 }
 
 // |x| as an integer. Such integers are in the order of the values they stand for,
