@@ -24,8 +24,8 @@ TORCH_TARGET = (2, 11)
 
 # -Wno-psabi: vectors wider than the processor's never cross a function call.
 _FLAGS = (
-    *('-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-fno-strict-aliasing'),
-    '-Wno-psabi',
+    *('-std=c++17', '-O3', '-funroll-loops', '-fPIC', '-fvisibility=hidden'),
+    *('-fno-strict-aliasing', '-Wno-psabi'),
 )
 _X86 = ('x86_64', 'AMD64')
 _AVX2 = ('-mavx2', '-mfma')
