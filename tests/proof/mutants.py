@@ -129,8 +129,8 @@ MUTANTS = (
     Mutant(
         'softplus-slope-lost',
         'cpu/scan.h',
-        'slopes[i] = slope_value',
-        'slopes[i] = Vec<T>{} + T(1)',
+        'slopes[i] = kSoftplus ?',
+        'slopes[i] = !kSoftplus ?',
     ),
 )
 
