@@ -43,6 +43,7 @@ def main() -> int:
         print('built with ASan and UBSan', flush=True)
         done = package.test(
             *TESTS,
+            '-s',  # what a sanitizer says must not die with the process
             '-W',
             'ignore',
             LD_PRELOAD=' '.join(map(find_runtime, RUNTIMES)),
