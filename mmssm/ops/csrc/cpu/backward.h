@@ -125,7 +125,7 @@ class Backward {
   }
 
   void run_chunk(const Place& p, const Chunk& chunk, const Weights<T>& weights) {
-    if (chunk.number > 0) {
+    if (chunk.number > 0 && s_.states > 0) {
       std::memset(state_, 0, sizeof(T) * s_.states * kLanes);
       copy_lanes(
           state_, kLanes, checkpoint<T>(s_, p, chunk), s_.channels, s_.states, p.width);
@@ -372,6 +372,9 @@ class Reduce {
   static void tokens(
       const Scan& s, const ScanGrad& grad, const BackwardPlan& plan, int64_t begin,
       int64_t end, void* memory) {
+    if (token_row(s) == 0) {
+      return;
+    }
     const int64_t size = s.tokens * token_row(s);
     const int64_t part = s.batch * s.paths * size;
     Arena arena(memory);

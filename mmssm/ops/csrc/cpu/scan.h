@@ -198,9 +198,11 @@ struct StateTile {
         data(arena.take<T>(s.states * kSteps)) {}
 
   void load(const Scan& s, const View& view, const Place& p, const Places& tokens) {
-    load_tile(
-        data, step, state, view,
-        {offset(view, p.n, p.k), tokens, view.stride[2], s.states, view.stride[3]});
+    if (s.states > 0) {
+      load_tile(
+          data, step, state, view,
+          {offset(view, p.n, p.k), tokens, view.stride[2], s.states, view.stride[3]});
+    }
   }
 };
 
