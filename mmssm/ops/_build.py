@@ -131,18 +131,24 @@ def _compile_commands(
     with_avx2 = ['-DMMSSM_WITH_AVX2'] if x86 else []
     # A file for all processors comes first: should a template ever be compiled in
     # two of them, the linker keeps the first.
+    with_torch = [
+        f'-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000',
+        '-isystem',
+        str(torch_root / 'include'),
+    ]
     flags = {
         'cpu/scan_baseline.cpp': [],
+        'cpu/deform_sample_baseline.cpp': [],
         'bindings.cpp': [
             *with_avx2,
             f'-DMMSSM_STAMP="{stamp(torch_version)}"',
-            f'-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000',
-            '-isystem',
-            str(torch_root / 'include'),
+            *with_torch,
         ],
+        'deform_sample_bindings.cpp': with_torch,
     }
     if x86:
         flags['cpu/scan_avx2.cpp'] = ['-mavx2', '-mfma']
+        flags['cpu/deform_sample_avx2.cpp'] = ['-mavx2', '-mfma']
     commands = {}
     for name, extra in flags.items():
         target = scratch / f'{Path(name).stem}.o'

@@ -1,0 +1,3 @@
+// For x86 processors with AVX2 and FMA; compiled with -mavx2 -mfma.
+#define MMSSM_ISA avx2
+#include "deform_sample.h"
