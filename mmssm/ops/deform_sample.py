@@ -65,11 +65,10 @@ def deform_sample(
     rows, columns = _check(x, offset, weight, anchors, size)
     dtype = state_dtype(x.dtype)
     # Lower precision would shift the places: offsets of pixels in large maps.
-    arguments = [t.to(dtype) for t in (x, offset, weight, anchors.detach())]
-    if choose('deform_sample', x.device) == 'native':
-        y = torch.ops.mmssm.deform_sample(*arguments, rows, columns)
-    else:
-        y = reference.deform_sample(*arguments, rows, columns)
+    wide = x.to(dtype), offset.to(dtype), weight.to(dtype), anchors.detach().to(dtype)
+    native = choose('deform_sample', x.device) == 'native'
+    run = torch.ops.mmssm.deform_sample if native else reference.deform_sample
+    y = run(*wide, rows, columns)
     device = x.device.type
     if device != 'meta' and torch.is_autocast_enabled(device):
         return y
