@@ -1,9 +1,23 @@
 from mmssm.evaluation.functional.lifting import (
+    AUC_THRESHOLDS,
     acceleration_error,
+    auc,
     mpjpe,
     n_mpjpe,
     p_mpjpe,
+    pck,
+    pck_curve,
     velocity_error,
 )
 
-__all__ = ['acceleration_error', 'mpjpe', 'n_mpjpe', 'p_mpjpe', 'velocity_error']
+__all__ = [
+    'AUC_THRESHOLDS',
+    'acceleration_error',
+    'auc',
+    'mpjpe',
+    'n_mpjpe',
+    'p_mpjpe',
+    'pck',
+    'pck_curve',
+    'velocity_error',
+]

@@ -80,6 +80,75 @@ def n_mpjpe(
     return mpjpe(scale[:, None, None] * pred, gt, mask)
 
 
+AUC_THRESHOLDS = np.arange(0, 151, 5) / 1000
+"""0, 5, ... 150 mm in metres: the 31 of the official evaluation of MPI-INF-3DHP."""
+
+
+def pck(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    mask: np.ndarray | None = None,
+    threshold: float = 0.15,
+) -> np.ndarray:
+    """Part of the joints that lie nearer to the truth than a threshold (3DPCK).
+
+    Args:
+        pred: ``(N, K, 3)`` predictions.
+        gt: ``(N, K, 3)`` ground truth.
+        mask: ``(N, K)`` joints that count. Default: all.
+        threshold: In the unit of the input; a joint at this very distance does
+            not count. Default: 150 mm in metres.
+
+    Returns:
+        ``(N,)`` from 0 to 1.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    return pck_curve(pred, gt, mask, np.array([threshold]))[:, 0]
+
+
+def pck_curve(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    mask: np.ndarray | None = None,
+    thresholds: np.ndarray = AUC_THRESHOLDS,
+) -> np.ndarray:
+    """3DPCK at several thresholds at once.
+
+    Args:
+        pred: ``(N, K, 3)`` predictions.
+        gt: ``(N, K, 3)`` ground truth.
+        mask: ``(N, K)`` joints that count. Default: all.
+        thresholds: ``(H,)`` increasing, in the unit of the input.
+
+    Returns:
+        ``(N, H)`` from 0 to 1; the mean over the last axis is the AUC of the
+        official evaluation of MPI-INF-3DHP, which is no trapezoid.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    _check(pred, gt, mask)
+    error = np.linalg.norm(pred - gt, axis=-1)
+    # how many thresholds do not exceed a joint's error: those it misses
+    missed = np.searchsorted(thresholds, error, side='right')
+    curve = np.empty((len(error), len(thresholds)))
+    for index in range(len(thresholds)):
+        curve[:, index] = _joint_mean((missed <= index).astype(np.float64), mask)
+    return curve
+
+
+def auc(
+    pred: np.ndarray, gt: np.ndarray, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """Mean 3DPCK over the official thresholds, 0 to 150 mm, in metres.
+
+    Arguments, result and errors as of :func:`pck`.
+    """
+    return pck_curve(pred, gt, mask).mean(-1)
+
+
 def _difference_error(
     pred: np.ndarray, gt: np.ndarray, mask: np.ndarray | None, order: int
 ) -> np.ndarray:
