@@ -221,7 +221,11 @@ def check_shape(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits:
-        wanted = ', '.join('frames' if n is None else str(n) for n in shape)
+        free = ['frames'] + ['any'] * (len(shape) - 1)
+        wanted = ', '.join(
+            name if size is None else str(size)
+            for size, name in zip(shape, free, strict=True)
+        )
         raise ValueError(
             f'{path}: expected {name} of shape ({wanted}), found {array.shape}'
         )
@@ -294,7 +298,5 @@ def match(path: str, name: str, pattern: str, text: str, example: str) -> re.Mat
     """
     found = re.fullmatch(pattern, text)
     if found is None:
-        raise ValueError(
-            f"{path}: expected {name} like '{example}', found '{text}'"
-        )
+        raise ValueError(f"{path}: expected {name} like '{example}', found '{text}'")
     return found

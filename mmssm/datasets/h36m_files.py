@@ -22,6 +22,7 @@ PREPARATION = (
     'the files are made'
 )
 
+
 def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
     """Reads an annotation file.
 

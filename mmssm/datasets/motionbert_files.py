@@ -31,6 +31,7 @@ FRAMES = {'train': 1_559_752, 'test': 566_920}
 CLIPS = {'train': 17_748, 'test': 2_228}
 """Clips of 243 frames, every 81 for training, side by side for testing."""
 
+EXAMPLE = 's_09_act_05_subact_02_ca_01'
 SOURCE = r's_(\d+)_act_(\d+)_subact_(\d+)_ca_(\d+)'
 
 
@@ -157,6 +158,7 @@ def _check_cameras(
     )
     for index in np.flatnonzero(changes):
         camera, video = str(camera_name[index]), str(source[index])
+        match(path, f'{split}.source', SOURCE, video, EXAMPLE)
         if cameras.setdefault(video, camera) != camera:
             raise ValueError(
                 f'{path}: {split}.camera_name changes within the video {video}: '
@@ -183,9 +185,8 @@ def video_name(path: str, source: str, action: str, camera: str) -> str:
     Raises:
         ValueError: ``source`` is of another form.
     """
-    example = 's_09_act_05_subact_02_ca_01'
     subject, _, take, _ = map(
-        int, match(path, 'a source', SOURCE, source, example).groups()
+        int, match(path, 'a source', SOURCE, source, EXAMPLE).groups()
     )
     suffix = '' if take == 2 else f'_{take}'
     return f'S{subject}_{action}{suffix}.{camera}'

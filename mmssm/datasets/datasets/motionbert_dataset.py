@@ -95,8 +95,9 @@ class Human36mMotionBERTDataset(ClipDataset):
             number.append(np.arange(1, stop - start + 1))
         target = None
         factor = np.zeros(len(film), np.float32)  # for which the codec puts its own
-        if data.factor is not None and data.joints_mm is not None:
+        if data.factor is not None:
             factor = data.factor
+        if self.test_mode and data.joints_mm is not None:
             target = data.joints_mm / (1000 * factor[:, None, None])
         return Footage(
             films,

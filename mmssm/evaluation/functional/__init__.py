@@ -6,7 +6,6 @@ from mmssm.evaluation.functional.lifting import (
     n_mpjpe,
     p_mpjpe,
     pck,
-    pck_curve,
     velocity_error,
 )
 
@@ -18,6 +17,5 @@ __all__ = [
     'n_mpjpe',
     'p_mpjpe',
     'pck',
-    'pck_curve',
     'velocity_error',
 ]

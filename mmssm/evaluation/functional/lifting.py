@@ -105,48 +105,37 @@ def pck(
     Raises:
         ValueError: Shapes do not fit.
     """
-    return pck_curve(pred, gt, mask, np.array([threshold]))[:, 0]
+    _check(pred, gt, mask)
+    near = np.linalg.norm(pred - gt, axis=-1) < threshold
+    return _joint_mean(near.astype(np.float64), mask)
 
 
-def pck_curve(
+def auc(
     pred: np.ndarray,
     gt: np.ndarray,
     mask: np.ndarray | None = None,
     thresholds: np.ndarray = AUC_THRESHOLDS,
 ) -> np.ndarray:
-    """3DPCK at several thresholds at once.
+    """Mean of 3DPCK over thresholds, which is no integral by the trapezoid rule.
 
     Args:
         pred: ``(N, K, 3)`` predictions.
         gt: ``(N, K, 3)`` ground truth.
         mask: ``(N, K)`` joints that count. Default: all.
-        thresholds: ``(H,)`` increasing, in the unit of the input.
+        thresholds: ``(H,)`` increasing, in the unit of the input. Default: the
+            official ones, in metres.
 
     Returns:
-        ``(N, H)`` from 0 to 1; the mean over the last axis is the AUC of the
-        official evaluation of MPI-INF-3DHP, which is no trapezoid.
+        ``(N,)`` from 0 to 1.
 
     Raises:
         ValueError: Shapes do not fit.
     """
     _check(pred, gt, mask)
     error = np.linalg.norm(pred - gt, axis=-1)
-    # how many thresholds do not exceed a joint's error: those it misses
-    missed = np.searchsorted(thresholds, error, side='right')
-    curve = np.empty((len(error), len(thresholds)))
-    for index in range(len(thresholds)):
-        curve[:, index] = _joint_mean((missed <= index).astype(np.float64), mask)
-    return curve
-
-
-def auc(
-    pred: np.ndarray, gt: np.ndarray, mask: np.ndarray | None = None
-) -> np.ndarray:
-    """Mean 3DPCK over the official thresholds, 0 to 150 mm, in metres.
-
-    Arguments, result and errors as of :func:`pck`.
-    """
-    return pck_curve(pred, gt, mask).mean(-1)
+    # the thresholds above a joint's error are those that it passes
+    passed = len(thresholds) - np.searchsorted(thresholds, error, side='right')
+    return _joint_mean(passed / len(thresholds), mask)
 
 
 def _difference_error(

@@ -18,7 +18,7 @@ class MpiInf3dhpMetric(LiftingMetric):
     """MPJPE, 3DPCK and AUC of MPI-INF-3DHP as the official scripts define them.
 
     MMPose 1.x has none of the last two in 3D. Poses are in Human3.6M's order and
-    relative to the pelvis. Over all valid frames, and over those of each test
+    relative to the pelvis, as MMPose's ``MotionBERTLabel`` gives them. Over all valid frames, and over those of each test
     sequence (``MPJPE_TS1`` and so on):
 
     - ``MPJPE``, ``P-MPJPE``: millimetres, all 17 joints, the root included,
@@ -74,9 +74,7 @@ class MpiInf3dhpMetric(LiftingMetric):
         for name, score in SCORES.items():
             groups: dict[str, list[np.ndarray]] = {}
             for sequence, pred, gt, mask in results:
-                values = score(
-                    _relative(pred)[:, joints], _relative(gt)[:, joints], mask[:, joints]
-                )
+                values = score(pred[:, joints], gt[:, joints], mask[:, joints])
                 groups.setdefault(sequence, []).append(values[np.isfinite(values)])
             pooled = {key: np.concatenate(part) for key, part in groups.items()}
             frames = np.concatenate(list(pooled.values()))
@@ -92,7 +90,3 @@ class MpiInf3dhpMetric(LiftingMetric):
         # a mean of sequences that counts them alike is no number of this benchmark
         metrics.pop(f'{error}_action_mean')
         return metrics
-
-
-def _relative(joints: np.ndarray) -> np.ndarray:
-    return joints - joints[:, :1]
