@@ -46,7 +46,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '
-            'use_target_weight'
+            'use_target_weight weighted_mpjpe'
         ),
     }.items()
 }
