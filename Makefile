@@ -23,7 +23,8 @@ lint: env
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 
-# PoseMamba beside MMPose's lifters over three folds, six minutes each: an hour.
+# PoseMamba and SasMamba beside MMPose's lifters over three folds, six minutes each:
+# an hour and a half.
 benchmark-lifting: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/lifting/mocap_folds.py \
 		--minutes 6 --out work_dirs/benchmark-lifting

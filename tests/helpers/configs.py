@@ -72,7 +72,7 @@ def shrink(config: Config, work_dir: Path, roots: Mapping[str, Path]) -> Config:
         _shrink_dataloader(config[loader], config.model.backbone, roots)
     _shrink_schedule(config.train_cfg)
     for scheduler in config.param_scheduler:
-        if scheduler['by_epoch']:
+        if scheduler.get('by_epoch', True):
             # One epoch has no room for a warm-up and what follows it.
             scheduler.update(begin=0, end=1)
     config.work_dir = str(work_dir)
