@@ -18,8 +18,8 @@ class MpiInf3dhpMetric(LiftingMetric):
     """MPJPE, 3DPCK and AUC of MPI-INF-3DHP as the official scripts define them.
 
     MMPose 1.x has none of the last two in 3D. Poses are in Human3.6M's order and
-    relative to the pelvis, as MMPose's ``MotionBERTLabel`` gives them. Over all valid frames, and over those of each test
-    sequence (``MPJPE_TS1`` and so on):
+    relative to the pelvis, as MMPose's ``MotionBERTLabel`` gives them. Over all
+    valid frames, and over those of each test sequence (``MPJPE_TS1`` and so on):
 
     - ``MPJPE``, ``P-MPJPE``: millimetres, all 17 joints, the root included,
     - ``PCK@150``: percent of joints nearer than 150 mm (not at it),
