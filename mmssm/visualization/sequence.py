@@ -169,7 +169,7 @@ class SequencePainter:
             wspace=0.3 if stacked else 0.12,
             hspace=0.16,
         )
-        self._legend(figure)
+        self._legend(figure, truth=sequence.predicted is not None)
         return panels
 
     def _fill(
@@ -190,13 +190,18 @@ class SequencePainter:
             title = f'3D, frame {frame}: MPJPE {errors[frame]:.0f} mm'
         solid.set_title(title, fontsize=8, pad=0)
 
-    def _legend(self, figure: Figure) -> None:
+    def _legend(self, figure: Figure, truth: bool) -> None:
         entries = [
             Line2D([], [], color=RIGHT, linewidth=2, label='right side'),
             Line2D([], [], color=LEFT, linewidth=2, label='left side'),
             Line2D([], [], color=CENTRE, linewidth=2, label='trunk'),
-            Line2D([], [], color=TRUTH, linewidth=5, alpha=0.55, label='ground truth'),
         ]
+        if truth:
+            entries.append(
+                Line2D(
+                    [], [], color=TRUTH, linewidth=5, alpha=0.55, label='ground truth'
+                )
+            )
         figure.legend(
             handles=entries, loc='lower center', ncols=4, fontsize=7, frameon=False
         )

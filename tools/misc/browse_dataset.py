@@ -32,6 +32,10 @@ from mmssm.utils.errors import UserError
 from mmssm.visualization import Pose3dVisualizer, PoseSequence
 
 
+NOMINAL_FACTOR = 4.0
+"""Millimetres per pixel where a file has none, as MMPose's codec has it."""
+
+
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
@@ -110,7 +114,7 @@ def as_transformed(item: dict, encoder: dict | None) -> PoseSequence:
     sample = item['data_samples']
     width, height = (sample.camera_param[key] for key in ('w', 'h'))
     inputs = np.asarray(item['inputs'])[..., :2]
-    keypoints = (inputs + [1, height / width]) * width / 2
+    keypoints = (inputs + np.array([1, height / width])) * width / 2
     target = np.asarray(sample.gt_instance_labels.lifting_target_label)
     if encoder.get('mode', 'test') == 'train':
         sizes = [np.full(len(target), size) for size in (width, height)]
@@ -123,9 +127,9 @@ def as_original(item: dict) -> PoseSequence:
     """What the files hold, in pixels and metres relative to the root."""
     target = np.asarray(item['lifting_target'])
     camera = item.get('camera_param') or {}
-    if 'f' not in camera and np.any(item.get('factor', 0)):
-        # image coordinates of thousands of pixels, or the like
-        target = target * np.reshape(item['factor'], (-1, 1, 1))
+    if 'f' not in camera:  # thousands of pixels, or the like
+        factor = np.reshape(item.get('factor', [1]), (-1, 1, 1))
+        target = target * np.where(factor == 0, NOMINAL_FACTOR, factor)
     keypoints = np.asarray(item['keypoints'])[..., :2]
     surplus = (len(keypoints) - len(target)) // 2
     return PoseSequence(
