@@ -1,10 +1,10 @@
-"""Converts Human3.6M between MotionBERT's pickle and MMPose's files.
+r"""Converts Human3.6M between MotionBERT's pickle and MMPose's files.
 
-    python tools/dataset_converters/h36m_motionbert.py to-mmpose \\
-        data/motion3d/h36m_sh_conf_cam_source_final.pkl \\
+    python tools/dataset_converters/h36m_motionbert.py to-mmpose \
+        data/motion3d/h36m_sh_conf_cam_source_final.pkl \
         data/h36m/annotation_body3d/cameras.pkl data/h36m/annotation_body3d/fps50
-    python tools/dataset_converters/h36m_motionbert.py to-motionbert \\
-        data/h36m/annotation_body3d/fps50 data/h36m/annotation_body3d/cameras.pkl \\
+    python tools/dataset_converters/h36m_motionbert.py to-motionbert \
+        data/h36m/annotation_body3d/fps50 data/h36m/annotation_body3d/cameras.pkl \
         OUT.pkl
 
 Every file that was written is read again, and its frames, videos and labels are

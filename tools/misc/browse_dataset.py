@@ -31,7 +31,6 @@ from mmssm.engine.cli import OptionsAction, merge_options, messages_for_users
 from mmssm.utils.errors import UserError
 from mmssm.visualization import Pose3dVisualizer, PoseSequence
 
-
 NOMINAL_FACTOR = 4.0
 """Millimetres per pixel where a file has none, as MMPose's codec has it."""
 
