@@ -79,12 +79,12 @@ def _check_h36m(dataset: Human36mDataset) -> list[Check]:
     frames = len(dataset.ann_data['imgname'])
     length, stride = dataset.multiple_target, dataset.multiple_target_step
     return [
-        Check('frames', frames, split and motionbert_files.FRAMES[split]),
+        Check('frames', frames, motionbert_files.FRAMES[split] if split else None),
         Check('videos', len(dataset._videos), None),
         Check(
             'clips',
             len(dataset.sequence_indices),
-            split and _clips_of(split, length, stride),
+            _clips_of(split, length, stride) if split else None,
         ),
     ]
 

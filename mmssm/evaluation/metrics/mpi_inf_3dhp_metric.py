@@ -1,6 +1,6 @@
 """The official evaluation of MPI-INF-3DHP."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,7 +9,10 @@ from mmssm.evaluation.metrics.lifting_metric import LiftingMetric
 from mmssm.registry import METRICS
 from mmssm.structures.mpi_inf_3dhp import EVALUATED
 
-SCORES = {'PCK@150': functional.pck, 'AUC': functional.auc}
+SCORES: dict[str, Callable[..., np.ndarray]] = {
+    'PCK@150': functional.pck,
+    'AUC': functional.auc,
+}
 """Scores of the 14 joints that the official evaluation takes."""
 
 
