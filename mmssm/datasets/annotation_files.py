@@ -271,9 +271,14 @@ def texts(path: str, name: str, values: Any, count: int) -> np.ndarray:
     Raises:
         ValueError: They are something else, or another number.
     """
-    if not isinstance(values, list | tuple | np.ndarray) or len(values) != count:
-        size = len(values) if hasattr(values, '__len__') else 1
-        raise ValueError(f'{path}: expected {count} texts as {name}, found {size}')
+    if not isinstance(values, list | tuple | np.ndarray) or not np.ndim(values):
+        found = type(values).__name__
+        raise ValueError(f'{path}: expected {count} texts as {name}, found a {found}')
+    if len(values) != count:
+        raise ValueError(
+            f'{path}: expected {count} texts as {name}, one for each frame of the 2D '
+            f'joints, found {len(values)}'
+        )
     array = np.asarray(values)
     if array.dtype == object:
         kinds = {type(value).__name__ for value in values}

@@ -111,8 +111,8 @@ def read_split(path: str, split: str, num_keypoints: int = 17) -> Split:
         factor = numbers('2.5d_factor')
         if factor.min() <= 0:
             raise ValueError(
-                f'{path}: expected positive numbers (mm per px) as {split}.2.5d_factor, '
-                f'found {factor.min()}'
+                f'{path}: expected positive numbers (mm per px) as '
+                f'{split}.2.5d_factor, found {factor.min()}'
             )
         joints_mm = numbers('joints_2.5d_image', num_keypoints, 3)
     return Split(

@@ -72,9 +72,10 @@ class _Dtype(metaclass=_Sealed):
         return self.value
 
 
-def _check_shape(shape: object) -> None:
+def _checked_shape(shape: object) -> tuple[int, ...]:
     if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
         raise pickle.UnpicklingError(f'an array has the shape {shape!r}')
+    return shape
 
 
 def _array(
@@ -86,7 +87,7 @@ def _array(
         raise pickle.UnpicklingError('an array of objects is given as bytes')
     if isinstance(raw, str):  # a Python 2 pickle read with encoding='latin1'
         raw = raw.encode('latin1')
-    _check_shape(shape)
+    shape = _checked_shape(shape)
     if len(raw) != math.prod(shape) * dtype.value.itemsize:
         raise pickle.UnpicklingError(
             f'an array of shape {shape} and dtype {dtype.value} comes with '
@@ -151,7 +152,7 @@ class _ObjectArray(_Array):
         if not isinstance(dtype, _Dtype) or not dtype.value.hasobject:
             super().__setstate__(state)
             return
-        _check_shape(shape)
+        shape = _checked_shape(shape)
         if type(raw) is not list or len(raw) != math.prod(shape):
             raise pickle.UnpicklingError(
                 f'an array of {shape} objects comes with something else'

@@ -1,6 +1,6 @@
 """The official evaluation of MPI-INF-3DHP."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,7 +9,10 @@ from mmssm.evaluation.metrics.lifting_metric import LiftingMetric
 from mmssm.registry import METRICS
 from mmssm.structures.mpi_inf_3dhp import EVALUATED
 
-SCORES = {'PCK@150': functional.pck, 'AUC': functional.auc}
+SCORES: dict[str, Callable[..., np.ndarray]] = {
+    'PCK@150': functional.pck,
+    'AUC': functional.auc,
+}
 """Scores of the 14 joints that the official evaluation takes."""
 
 
@@ -18,8 +21,8 @@ class MpiInf3dhpMetric(LiftingMetric):
     """MPJPE, 3DPCK and AUC of MPI-INF-3DHP as the official scripts define them.
 
     MMPose 1.x has none of the last two in 3D. Poses are in Human3.6M's order and
-    relative to the pelvis, as MMPose's ``MotionBERTLabel`` gives them. Over all valid frames, and over those of each test
-    sequence (``MPJPE_TS1`` and so on):
+    relative to the pelvis, as MMPose's ``MotionBERTLabel`` gives them. Over all
+    valid frames, and over those of each test sequence (``MPJPE_TS1`` and so on):
 
     - ``MPJPE``, ``P-MPJPE``: millimetres, all 17 joints, the root included,
     - ``PCK@150``: percent of joints nearer than 150 mm (not at it),
