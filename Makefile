@@ -41,7 +41,8 @@ mutants: env
 bench: env
 	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
 
-# PoseMamba beside MMPose's lifters over three folds, six minutes each: an hour.
+# PoseMamba and SasMamba beside MMPose's lifters over three folds, six minutes each:
+# an hour and a half.
 benchmark-lifting: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/lifting/mocap_folds.py \
 		--minutes 6 --out work_dirs/benchmark-lifting

@@ -1,11 +1,12 @@
-"""PoseMamba beside MMPose's own lifters: same data, same folds, same time.
+"""State-space lifters beside MMPose's own: same data, same folds, same time.
 
     python benchmarks/lifting/mocap_folds.py --out DIR [--minutes 4] [--jobs 1]
 
 Each lifter is trained for the same wall time on each of the three folds of the
 embedded motion data, its learning-rate schedule fitted to the iterations that a
 few timed ones promise, and tested on the clips left out. Every run goes through
-``tools/train.py`` and ``tools/test.py``. The results, with the two trivial
+``tools/train.py`` and ``tools/test.py``; ``speed.py`` beside this file counts and
+times the networks. The results, with the two trivial
 predictors, are written to ``DIR/mocap_folds.json`` and ``DIR/mocap_folds.md``.
 With ``--jobs 2`` two runs go side by side, each with half the cores.
 """
@@ -32,12 +33,16 @@ sys.path.insert(0, str(REPOSITORY))  # where a run by this file's path does not 
 
 from benchmarks._measure import describe_machine  # noqa: E402
 
-FOLDER = 'configs/body_3d_keypoint/posemamba/mocap'
+FOLDER = 'configs/body_3d_keypoint'
 LIFTERS = {
-    'PoseMamba': 'posemamba_xs-27frm_1xb4_mocap',
-    'TCN (VideoPose3D)': 'video-pose-lift_tcn-27frm_1xb32_mocap',
-    'SimpleBaseline3D': 'image-pose-lift_tcn_1xb32_mocap',
+    'PoseMamba': 'posemamba/mocap/posemamba_xs-27frm_1xb4_mocap',
+    'SasMamba': 'sasmamba/mocap/sasmamba_xs-27frm_1xb4_mocap',
+    'DSTFormer (MotionBERT)': 'posemamba/mocap/'
+    'motionbert_dstformer-xs-27frm_1xb4_mocap',
+    'TCN (VideoPose3D)': 'posemamba/mocap/video-pose-lift_tcn-27frm_1xb32_mocap',
+    'SimpleBaseline3D': 'posemamba/mocap/image-pose-lift_tcn_1xb32_mocap',
 }
+SPEED_BATCH = 32
 FOLDS = (0, 1, 2)
 ERRORS = ('MPJPE', 'P-MPJPE')
 
@@ -92,7 +97,7 @@ def measure(
 ) -> dict[str, object]:
     """Trains and tests one lifter on one fold."""
     config = config_path(lifter, fold)
-    work_dir = out / f'{LIFTERS[lifter]}-fold{fold}'
+    work_dir = out / Path(config).stem
     this = [str(Path(__file__).resolve()), '--out', str(out)]
     answer = run(
         [*this, '--minutes', str(minutes), '--probe', config],
@@ -136,6 +141,7 @@ def measure(
         fold=fold,
         iterations=steps,
         training_seconds=round(seconds, 1),
+        network=measure_network(config, work_dir, threads),
         metrics=json.loads(metrics.read_text()),
     )
     print(
@@ -144,6 +150,21 @@ def measure(
         flush=True,
     )
     return result
+
+
+def measure_network(config: str, work_dir: Path, threads: int) -> dict[str, float]:
+    """Counts and times the network of a config."""
+    answer = run(
+        [
+            'benchmarks/lifting/speed.py',
+            *('--config', config),
+            *('--batch', str(SPEED_BATCH)),
+            *('--threads', str(threads)),
+        ],
+        work_dir / 'speed.log',
+        threads,
+    )
+    return json.loads(answer.splitlines()[-1])
 
 
 def trivial_results() -> list[dict[str, object]]:
@@ -160,6 +181,18 @@ def trivial_results() -> list[dict[str, object]]:
     return results
 
 
+def network_cells(networks: list[dict]) -> list[str]:
+    """Parameters, MACs of a clip and the median of clips per second."""
+    if not networks:
+        return ['-', '-', '-']
+    speed = np.median([network['clips_per_second'] for network in networks])
+    return [
+        f'{networks[0]["params"]:,}',
+        f'{networks[0]["macs"] / 1e6:.1f} M',
+        f'{speed:.0f}',
+    ]
+
+
 def table(results: list[dict], context: dict[str, str]) -> str:
     """A Markdown table: mean and spread over the folds, and each fold."""
     lines = [
@@ -168,10 +201,10 @@ def table(results: list[dict], context: dict[str, str]) -> str:
         'Validation error in millimetres, mean and standard deviation over three '
         'folds of left-out clips, then MPJPE of each fold.',
         '',
-        '| lifter | MPJPE | P-MPJPE | '
+        '| lifter | parameters | MACs | clips/s | MPJPE | P-MPJPE | '
         + ' | '.join(f'fold {fold}' for fold in FOLDS)
         + ' | MPJPE / flat | iterations |',
-        '|---|---|---|' + '---|' * (len(FOLDS) + 2),
+        '|---|---|---|---|---|---|' + '---|' * (len(FOLDS) + 2),
     ]
     by_lifter: dict[str, list[dict]] = {}
     for result in sorted(results, key=lambda result: result['fold']):
@@ -182,7 +215,8 @@ def table(results: list[dict], context: dict[str, str]) -> str:
             name: np.array([result['metrics'][name] for result in folds])
             for name in ERRORS
         }
-        cells = [f'{e.mean():.1f} ± {e.std(ddof=1):.1f}' for e in errors.values()]
+        cells = network_cells([r['network'] for r in folds if 'network' in r])
+        cells += [f'{e.mean():.1f} ± {e.std(ddof=1):.1f}' for e in errors.values()]
         cells += [f'{error:.1f}' for error in errors['MPJPE']]
         cells.append(f'{errors["MPJPE"].mean() / flat.mean():.2f}')
         steps = [
@@ -216,6 +250,8 @@ def main(argv: list[str] | None = None) -> None:
         **describe_machine('mmpose'),
         'training': f'{args.minutes:g} minutes a run, {args.jobs} at a time, '
         f'{threads} threads each',
+        'clips/s': f'forward passes in batches of {SPEED_BATCH}, of 27 frames (one '
+        'for SimpleBaseline3D); the TCN and SimpleBaseline3D predict one frame of each',
         'command': f'python benchmarks/lifting/mocap_folds.py --minutes '
         f'{args.minutes:g} --jobs {args.jobs} --out DIR',
     }

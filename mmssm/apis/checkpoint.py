@@ -35,12 +35,18 @@ ALLOWED: dict[str, frozenset[str]] = {
         ),
         'mmssm.PoseMamba': (
             'arch embed_dims depth num_frames num_joints in_channels d_state mlp_ratio '
-            'drop_path_rate local_order local_grad interpolate_frames'
+            'drop_path_rate local_scan local_order local_grad scans '
+            'interpolate_frames'
+        ),
+        'mmssm.SasMamba': (
+            'arch embed_dims depth num_frames num_joints in_channels d_state mlp_ratio '
+            'drop_path_rate structure_conv kernel_size bones stride_mode strides '
+            'stride_grad scans local_order interpolate_frames'
         ),
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '
-            'use_target_weight'
+            'use_target_weight weighted_mpjpe'
         ),
     }.items()
 }

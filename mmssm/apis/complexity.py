@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmssm.models.layers import s6
+from mmssm.models.layers import deform_dwconv, s6
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,13 @@ class Complexity:
 
 
 def count(model: nn.Module, inputs: Tensor) -> Complexity:
-    """Counts matrix products, convolutions and scans of one forward pass.
+    """Counts matrix products, convolutions, scans and samples of one forward pass.
 
     A step of a scan counts, per channel and path, 4 multiply-accumulates per
     state (decay, drive and read-out of the state, with the exponential as one),
     1 for the skip and, if the step sizes are projected inside the scan, their
-    rank. Element-wise operations and norms count nothing.
+    rank. A bilinear sample of a deformable convolution counts 5 per channel: 4
+    corners and the weight. Element-wise operations and norms count nothing.
 
     Args:
         model: Called as ``model(inputs)``; on any device, ``meta`` too.
@@ -52,9 +53,12 @@ def count(model: nn.Module, inputs: Tensor) -> Complexity:
     Returns:
         The counts.
     """
-    mapping = {torch.ops.mmssm_complexity.path_scan: _path_scan_flops}
+    mapping = {
+        torch.ops.mmssm_complexity.path_scan: _path_scan_flops,
+        torch.ops.mmssm_complexity.deform_sample: _deform_sample_flops,
+    }
     counter = FlopCounterMode(display=False, custom_mapping=mapping)
-    with torch.no_grad(), _scans_counted(), counter:
+    with torch.no_grad(), _ops_counted(), counter:
         model(inputs)
     counts = counter.get_flop_counts()
     # The counter calls the model by its class, and a module by its path from it.
@@ -102,7 +106,7 @@ def profiler_count(model: nn.Module, inputs: Tensor) -> Complexity:
     ]
     handles = [module.register_forward_hook(add) for module in seen]
     try:
-        with torch.no_grad(), _scans_counted():
+        with torch.no_grad(), _ops_counted():
             model(inputs)
     finally:
         for handle in handles:
@@ -136,22 +140,47 @@ def _path_scan_flops(
     return 2 * batch * tokens * paths * channels * (4 * d_state + 1 + rank)
 
 
-def _stand_in(
+def _scan_stand_in(
     x: Sequence[Tensor], dt: Tensor, A: Tensor, *args: Any, dt_weight: Tensor, **kw: Any
 ) -> Tensor:
     return _uncomputed_path_scan(list(x), A, dt_weight)
 
 
-@contextmanager
-def _scans_counted() -> Iterator[None]:
-    """Lets a counter see the scans, which takes none of their time.
+@torch.library.custom_op('mmssm_complexity::deform_sample', mutates_args=())
+def _uncomputed_deform_sample(x: Tensor, offset: Tensor) -> Tensor:
+    return torch.zeros_like(x)
 
-    Whatever backend serves them, no counter knows the op: while counting, one
-    of known cost and no work stands in for it.
+
+@_uncomputed_deform_sample.register_fake
+def _(x: Tensor, offset: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _deform_sample_flops(
+    x_shape: Sequence[int],
+    offset_shape: Sequence[int],
+    *,
+    out_shape: Sequence[int] | None = None,
+) -> int:
+    batch, tokens, channels = x_shape
+    return 2 * batch * tokens * channels * 5 * offset_shape[3]
+
+
+def _sample_stand_in(x: Tensor, offset: Tensor, *args: Any) -> Tensor:
+    return _uncomputed_deform_sample(x, offset)
+
+
+@contextmanager
+def _ops_counted() -> Iterator[None]:
+    """Lets a counter see our ops, which takes none of their time.
+
+    Whatever backend serves them, no counter knows the ops: while counting, some
+    of known cost and no work stand in for them.
     """
-    original = s6.path_scan
-    s6.path_scan = _stand_in  # type: ignore[assignment]
+    originals = s6.path_scan, deform_dwconv.deform_sample
+    s6.path_scan = _scan_stand_in  # type: ignore[assignment]
+    deform_dwconv.deform_sample = _sample_stand_in  # type: ignore[assignment]
     try:
         yield
     finally:
-        s6.path_scan = original
+        s6.path_scan, deform_dwconv.deform_sample = originals

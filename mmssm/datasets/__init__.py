@@ -1,8 +1,21 @@
-"""Datasets of lifting clips: the embedded motion and Human3.6M."""
+"""Datasets of lifting clips: the embedded motion, Human3.6M and MPI-INF-3DHP."""
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
-from mmssm.datasets.datasets import Human36mDataset, MocapDataset
+from mmssm.datasets.datasets import (
+    Human36mDataset,
+    Human36mMotionBERTDataset,
+    MocapDataset,
+    MpiInf3dhpDataset,
+)
 from mmssm.datasets.samplers import EpochSampler
-from mmssm.datasets.transforms import DetectorNoise
+from mmssm.datasets.transforms import DetectorNoise, GroundTruth2D
 
-__all__ = ['DetectorNoise', 'EpochSampler', 'Human36mDataset', 'MocapDataset']
+__all__ = [
+    'DetectorNoise',
+    'EpochSampler',
+    'GroundTruth2D',
+    'Human36mDataset',
+    'Human36mMotionBERTDataset',
+    'MocapDataset',
+    'MpiInf3dhpDataset',
+]

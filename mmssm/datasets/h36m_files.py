@@ -4,57 +4,23 @@ Each function reads one file whole and raises one error that says what was
 expected, what was found and what to do.
 """
 
-import pickle
-import zipfile
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from mmssm.utils import safe_pickle
+from mmssm.datasets.annotation_files import (
+    check_finite,
+    check_shape,
+    read_npy,
+    read_npz,
+    read_pickle,
+    require_keys,
+)
 
 PREPARATION = (
     'see "Human3.6M" in MMPose\'s docs/en/dataset_zoo/3d_body_keypoint.md for how '
     'the files are made'
 )
-
-_DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def _require(path: str, what: str) -> None:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{what} {path} does not exist; {PREPARATION}')
-
-
-def _damaged(path: str, what: str, error: Exception) -> ValueError:
-    return ValueError(
-        f'{what} {path} ({Path(path).stat().st_size:,} bytes) is damaged or cut '
-        f'short ({type(error).__name__}: {error}); fetch or write it again'
-    )
-
-
-def _check_shape(path: str, name: str, array: np.ndarray, shape: tuple) -> None:
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        wanted = ', '.join('frames' if n is None else str(n) for n in shape)
-        raise ValueError(
-            f'{path}: expected {name} of shape ({wanted}), found {array.shape}'
-        )
-
-
-def _check_finite(
-    path: str, name: str, array: np.ndarray, imgnames: np.ndarray
-) -> None:
-    bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
-    if bad.any():
-        first = bad.argmax()
-        raise ValueError(
-            f'{path}: {name} is NaN or infinite in {bad.sum()} of {len(bad)} frames, '
-            f'first in frame {first} ({imgnames[first]}); repair or remove them'
-        )
 
 
 def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
@@ -74,13 +40,7 @@ def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
         ValueError: The file is cut short, lacks an array, has no frames,
             another number of joints, or NaN.
     """
-    what = 'annotation file'
-    _require(path, what)
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
-    except _DAMAGED as error:
-        raise _damaged(path, what, error) from error
+    arrays = read_npz(path, 'annotation file', PREPARATION)
     missing = {'imgname', 'part', 'S'} - arrays.keys()
     if missing:
         raise ValueError(
@@ -88,6 +48,11 @@ def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
             f'{sorted(arrays)}; {PREPARATION}'
         )
     imgnames = arrays['imgname']
+    if imgnames.ndim != 1 or imgnames.dtype.kind != 'U':
+        raise ValueError(
+            f'{path}: expected imgname to be a list of texts, found {imgnames.dtype} '
+            f'of shape {imgnames.shape}'
+        )
     frames = len(imgnames)
     if frames == 0:
         raise ValueError(f'{path} holds no frames; {PREPARATION}')
@@ -98,8 +63,8 @@ def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
         'scale': (frames,),
     }
     for name in shapes.keys() & arrays.keys():
-        _check_shape(path, name, arrays[name], shapes[name])
-        _check_finite(path, name, arrays[name], imgnames)
+        check_shape(path, name, arrays[name], shapes[name])
+        check_finite(path, name, arrays[name], imgnames)
     return {'imgname': imgnames} | {
         name: arrays[name] for name in shapes if name in arrays
     }
@@ -117,9 +82,9 @@ def check_detections(path: str, imgnames: np.ndarray, num_keypoints: int) -> Non
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, or does not fit the annotations.
     """
-    array = _read_array(path, '2D detection file')
-    _check_shape(path, 'detections', array, (len(imgnames), num_keypoints, 3))
-    _check_finite(path, 'a detection', array, imgnames)
+    array = read_npy(path, '2D detection file', PREPARATION)
+    check_shape(path, 'detections', array, (len(imgnames), num_keypoints, 3))
+    check_finite(path, 'a detection', array, imgnames)
 
 
 def check_factors(path: str, imgnames: np.ndarray) -> None:
@@ -134,21 +99,13 @@ def check_factors(path: str, imgnames: np.ndarray) -> None:
         ValueError: It is damaged, does not fit the annotations, or a factor is
             not positive.
     """
-    array = _read_array(path, 'factor file')
-    _check_shape(path, 'factors', array, (len(imgnames),))
-    _check_finite(path, 'a factor', array, imgnames)
+    array = read_npy(path, 'factor file', PREPARATION)
+    check_shape(path, 'factors', array, (len(imgnames),))
+    check_finite(path, 'a factor', array, imgnames)
     if array.min() <= 0:
         raise ValueError(
             f'{path}: expected positive factors (mm per px), found {array.min()}'
         )
-
-
-def _read_array(path: str, what: str) -> np.ndarray:
-    _require(path, what)
-    try:
-        return np.load(path, allow_pickle=False)
-    except _DAMAGED as error:
-        raise _damaged(path, what, error) from error
 
 
 def read_cameras(path: str) -> dict[tuple[str, str], dict]:
@@ -166,12 +123,7 @@ def read_cameras(path: str) -> dict[tuple[str, str], dict]:
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, or no table of cameras.
     """
-    what = 'camera file'
-    _require(path, what)
-    try:
-        cameras = safe_pickle.load(path, encoding='latin1')
-    except pickle.UnpicklingError as error:
-        raise _damaged(path, what, error) from error
+    cameras = read_pickle(path, 'camera file', PREPARATION)
     if not isinstance(cameras, dict) or not cameras:
         raise ValueError(
             f'{path}: expected a dict from (subject, camera) to camera parameters, '
@@ -198,8 +150,9 @@ def check_cameras(path: str, cameras: Mapping, needed: set[tuple[str, str]]) -> 
             f'{missing[0]}; it holds {sorted(cameras, key=str)[:4]} and so on'
         )
     for key in sorted(needed):
+        camera = require_keys(path, f'camera {key}', cameras[key], ())
         for name, size in {'w': 1, 'h': 1, 'f': 2, 'c': 2}.items():
-            value = np.asarray(cameras[key].get(name, ()))
+            value = np.asarray(camera.get(name, ()))
             valid = value.size == size and value.dtype.kind in 'iuf'
             if not valid or not (np.isfinite(value) & (value > 0)).all():
                 raise ValueError(

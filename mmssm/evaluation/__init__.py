@@ -1,6 +1,6 @@
 """Errors of poses, and their metrics for MMPose."""
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
-from mmssm.evaluation.metrics import LiftingMetric
+from mmssm.evaluation.metrics import LiftingMetric, MpiInf3dhpMetric
 
-__all__ = ['LiftingMetric']
+__all__ = ['LiftingMetric', 'MpiInf3dhpMetric']

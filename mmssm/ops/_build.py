@@ -142,19 +142,20 @@ def _compile_commands(
     major, minor = TORCH_TARGET
     # A file for all processors comes first: should a template ever be compiled in
     # two of them, the linker keeps the first.
+    with_torch = (
+        f'-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000',
+        *('-isystem', str(torch_root / 'include')),
+    )
     flags: dict[str, Sequence[str]] = {
-        'cpu/scan_baseline.cpp': (),
-        'bindings.cpp': (
-            f'-DMMSSM_STAMP="{stamp(torch_version)}"',
-            f'-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000',
-            *('-isystem', str(torch_root / 'include')),
-        ),
+        'cpu/kernels_baseline.cpp': (),
         'cpu/dispatch.cpp': ('-DMMSSM_LOWERED',) if lowered else (),
+        'bindings.cpp': (f'-DMMSSM_STAMP="{stamp(torch_version)}"', *with_torch),
+        'deform_sample_bindings.cpp': with_torch,
     }
     if platform.machine() in _X86:
         flags['cpu/dispatch.cpp'] = ('-DMMSSM_X86', *flags['cpu/dispatch.cpp'])
-        flags['cpu/scan_avx2.cpp'] = _AVX2
-        flags['cpu/scan_avx512.cpp'] = _LOWERED if lowered else _AVX512
+        flags['cpu/kernels_avx2.cpp'] = _AVX2
+        flags['cpu/kernels_avx512.cpp'] = _LOWERED if lowered else _AVX512
     commands = {}
     for name, extra in flags.items():
         target = scratch / f'{Path(name).stem}.o'

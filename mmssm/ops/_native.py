@@ -1,6 +1,6 @@
 """What the compiled ops share.
 
-Each compiled op ``mmssm::<name>`` takes its tensors first, then constants, and
+Each compiled scan ``mmssm::<name>`` takes its tensors first, then constants, and
 returns (output, last state, checkpoints); the checkpoints are the states that
 its gradient starts its recomputation from, and empty if none is asked for. The
 gradient is a compiled op too: ``mmssm::<name>_backward(grad_out,
@@ -49,6 +49,6 @@ def register_backward(name: str, fake: Any) -> None:
 
 def _no_second_gradient(ctx: Any, *_: Any) -> NoReturn:
     raise NotImplementedError(
-        'the compiled scans have no second gradient; run the forward under '
+        'the compiled ops have no second gradient; run the forward under '
         "mmssm.ops.backend('reference') to differentiate twice"
     )

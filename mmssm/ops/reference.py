@@ -1,6 +1,6 @@
 """The ops in plain PyTorch: their definition, and what runs without kernels.
 
-A scan is a recurrence over time, so this is a loop over time. It keeps one
+A scan is a recurrence over time, so it is a loop over time here. It keeps one
 state, not the states of all steps, and under autograd it recomputes stretches
 of `CHUNK` steps, so that memory and time of the backward grow linearly in the
 length.
@@ -128,6 +128,58 @@ def path_scan(
         total = total + torch.zeros_like(total).index_copy(1, order, y[:, k])
     last_state = last[0] if paths.segment is None else torch.stack(last, dim=2)
     return total, last_state
+
+
+def deform_sample(
+    x: Tensor, offset: Tensor, weight: Tensor, anchors: Tensor, rows: int, columns: int
+) -> Tensor:
+    """Defines `mmssm.ops.deform_sample`, for arguments of one dtype.
+
+    Returns:
+        The sums of the samples, ``(N, L, E)``.
+    """
+    L, E = x.shape[1:]
+    G, M = offset.shape[2:4]
+    x = x.unflatten(2, (G, E // G))
+    by_token = weight.dim() == 4
+    token = torch.arange(L, device=x.device)
+    row, column = token // max(columns, 1), token % max(columns, 1)
+    y = torch.zeros_like(x)
+    for m in range(M):
+        # (N, L, G), added in the order of the kernels
+        at_row = row[:, None] + anchors[m, 0] + offset[..., m, 0]
+        at_column = column[:, None] + anchors[m, 1] + offset[..., m, 1]
+        value = _bilinear(x, at_row, at_column, rows, columns)
+        if by_token:
+            y = y + weight[..., m, None] * value
+        else:
+            y = y + weight[:, m].unflatten(0, (G, E // G)) * value
+    return y.flatten(2)
+
+
+def _bilinear(
+    x: Tensor, row: Tensor, column: Tensor, rows: int, columns: int
+) -> Tensor:
+    """Samples ``(N, HW, G, C)`` at places ``(N, L, G)``: ``(N, L, G, C)``."""
+    is_inside = (row >= -1) & (row < rows) & (column >= -1) & (column < columns)
+    is_nan = row.isnan() | column.isnan()
+    # Places far outside would overflow an index.
+    safe_row = torch.where(is_inside, row, 0.0)
+    safe_column = torch.where(is_inside, column, 0.0)
+    top, left = safe_row.detach().floor(), safe_column.detach().floor()
+    down, right = safe_row - top, safe_column - left
+    value = torch.zeros((*row.shape, x.shape[3]), dtype=x.dtype, device=x.device)
+    for dy, of_row in ((0, 1 - down), (1, down)):
+        for dx, of_column in ((0, 1 - right), (1, right)):
+            at_row, at_column = top.long() + dy, left.long() + dx
+            exists = is_inside & (at_row >= 0) & (at_row < rows)
+            exists = exists & (at_column >= 0) & (at_column < columns)
+            index = torch.where(exists, at_row * columns + at_column, 0)
+            corner = x.gather(1, index.unsqueeze(-1).expand(value.shape))
+            share = (of_row * of_column).unsqueeze(-1)
+            is_read = exists.unsqueeze(-1) & ((share != 0) | corner.isfinite())
+            value = value + share * torch.where(is_read, corner, 0.0)
+    return torch.where(is_nan.unsqueeze(-1), torch.nan, value)
 
 
 def _project(dt: Tensor, weight: Tensor) -> Tensor:

@@ -72,15 +72,22 @@ class _Dtype(metaclass=_Sealed):
         return self.value
 
 
+def _checked_shape(shape: object) -> tuple[int, ...]:
+    if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
+        raise pickle.UnpicklingError(f'an array has the shape {shape!r}')
+    return shape
+
+
 def _array(
     raw: bytes | str, dtype: object, shape: object, order: Literal['C', 'F']
 ) -> np.ndarray:
     if not isinstance(dtype, _Dtype):
         raise pickle.UnpicklingError(f'an array has {dtype!r} for its dtype')
+    if dtype.value.hasobject:
+        raise pickle.UnpicklingError('an array of objects is given as bytes')
     if isinstance(raw, str):  # a Python 2 pickle read with encoding='latin1'
         raw = raw.encode('latin1')
-    if not isinstance(shape, tuple) or any(type(n) is not int or n < 0 for n in shape):
-        raise pickle.UnpicklingError(f'an array has the shape {shape!r}')
+    shape = _checked_shape(shape)
     if len(raw) != math.prod(shape) * dtype.value.itemsize:
         raise pickle.UnpicklingError(
             f'an array of shape {shape} and dtype {dtype.value} comes with '
@@ -112,6 +119,55 @@ class _Array(metaclass=_Sealed):
         )
 
     def finish(self) -> np.ndarray:
+        return self.value
+
+
+class _ObjectDtype(_Dtype):
+    """A :class:`_Dtype` that may also be the dtype of objects.
+
+    What the file says about it is not used, so there are no flags to forge.
+    """
+
+    def __init__(self, spec: str, align: bool = False, copy: bool = False) -> None:
+        if spec in ('O', 'O4', 'O8', '|O'):
+            self.value = np.dtype(object)
+        else:
+            super().__init__(spec, align, copy)
+
+    def __setstate__(self, state: tuple) -> None:
+        if not self.value.hasobject:
+            super().__setstate__(state)
+
+
+class _ObjectArray(_Array):
+    """An :class:`_Array` that may also hold plain data instead of numbers."""
+
+    __slots__ = ('items',)
+
+    items: list | None
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, _, raw = state
+        self.items = None
+        if not isinstance(dtype, _Dtype) or not dtype.value.hasobject:
+            super().__setstate__(state)
+            return
+        shape = _checked_shape(shape)
+        if type(raw) is not list or len(raw) != math.prod(shape):
+            raise pickle.UnpicklingError(
+                f'an array of {shape} objects comes with something else'
+            )
+        self.items = raw
+        self.value = np.empty(shape, object)
+
+    def finish_items(self, done: dict[int, tuple[Any, Any]]) -> np.ndarray:
+        """The array, with what its items stand for."""
+        if self.items is not None:
+            flat = np.empty(len(self.items), object)
+            for i, item in enumerate(self.items):
+                flat[i] = _finish(item, done)
+            # NumPy writes the items row by row, whatever the array's order
+            self.value[...] = flat.reshape(self.value.shape)
         return self.value
 
 
@@ -181,6 +237,9 @@ for _core in ('numpy.core', 'numpy._core'):
     _NUMPY[f'{_core}.multiarray._reconstruct'] = _Array
     _NUMPY[f'{_core}.multiarray.scalar'] = _Scalar
     _NUMPY[f'{_core}.numeric._frombuffer'] = _FromBuffer
+_OBJECTS: dict[str, Any] = {'numpy.dtype': _ObjectDtype}
+for _core in ('numpy.core', 'numpy._core'):
+    _OBJECTS[f'{_core}.multiarray._reconstruct'] = _ObjectArray
 _PLAIN: dict[str, Any] = {'collections.OrderedDict': OrderedDict}
 for _type in (set, frozenset, bytes, bytearray, complex):
     for _module in ('builtins', '__builtin__'):  # the latter in protocols 0 to 2
@@ -195,23 +254,39 @@ def finish(data: Any) -> Any:
     return _finish(data, {})
 
 
-def _finish(data: Any, done: dict[int, Any]) -> Any:
+def _finish(data: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    """Finishes one piece of data, each shared piece once.
+
+    ``done`` keeps the pieces alive: the number of one that is gone could be
+    another's. Without it, tuples of tuples could take forever.
+    """
     kind = type(data)
-    if kind in (_Dtype, _Array, _History):
-        return data.finish()
-    if kind is tuple:
-        return tuple(_finish(item, done) for item in data)
-    if id(data) in done:
+    if kind not in _UNFINISHED:
         return data
+    if id(data) in done:
+        return done[id(data)][1]
+    if kind is _ObjectArray:
+        done[id(data)] = data, data.value
+        return data.finish_items(done)
+    if kind is tuple:
+        result: Any = tuple(_finish(item, done) for item in data)
+    elif kind in (_Dtype, _ObjectDtype, _Array, _History):
+        result = data.finish()
+    else:
+        result = data
+    done[id(data)] = data, result
     if kind in (dict, OrderedDict):
-        done[id(data)] = data
         for key, value in data.items():
             data[key] = _finish(value, done)
     elif kind is list:
-        done[id(data)] = data
         for i, value in enumerate(data):
             data[i] = _finish(value, done)
-    return data
+    return result
+
+
+_UNFINISHED = frozenset(
+    (dict, OrderedDict, list, tuple, _Dtype, _ObjectDtype, _Array, _ObjectArray)
+) | {_History}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -235,6 +310,7 @@ def load(
     *,
     extra: Mapping[str, Any] | None = None,
     encoding: str = 'ASCII',
+    objects: bool = False,
 ) -> Any:
     """Reads a pickle of plain data.
 
@@ -249,6 +325,7 @@ def load(
             types that only hold data.
         encoding: How the 8-bit strings of a Python 2 pickle are decoded;
             ``'latin1'`` where they hold arrays.
+        objects: Also read arrays of objects, if the objects are plain data.
 
     Returns:
         The data.
@@ -260,8 +337,8 @@ def load(
     """
     if isinstance(source, str | os.PathLike):
         with open(source, 'rb') as file:
-            return load(file, extra=extra, encoding=encoding)
-    table = {**_PLAIN, **_NUMPY, **(extra or {})}
+            return load(file, extra=extra, encoding=encoding, objects=objects)
+    table = {**_PLAIN, **_NUMPY, **(_OBJECTS if objects else {}), **(extra or {})}
     name = getattr(source, 'name', 'pickle')
     try:
         return finish(_Unpickler(source, table, encoding).load())

@@ -37,14 +37,14 @@ class PoseSequence:
     Attributes:
         name: Name of the video, for titles and file names.
         predicted: Predicted joints ``(F, K, 3)``, camera frame, metres,
-            relative to the root joint.
+            relative to the root joint; None to draw the ground truth alone.
         target: Ground truth in the same form.
         keypoints: 2D input ``(F, K, 2)`` in pixels (NaN: not seen), or None
             if it is not known.
     """
 
     name: str
-    predicted: NDArray
+    predicted: NDArray | None
     target: NDArray
     keypoints: NDArray | None = None
 
@@ -55,7 +55,7 @@ class PoseSequence:
                 f'target must be (frames, joints, 3) with at least one frame, got '
                 f'{shape}'
             )
-        if self.predicted.shape != shape:
+        if self.predicted is not None and self.predicted.shape != shape:
             raise ValueError(
                 f'predicted must have the shape of target, {shape}, got '
                 f'{self.predicted.shape}'
@@ -70,8 +70,10 @@ class PoseSequence:
         return len(self.target)
 
     @property
-    def errors(self) -> NDArray:
-        """MPJPE of each frame, ``(F,)``, millimetres."""
+    def errors(self) -> NDArray | None:
+        """MPJPE of each frame, ``(F,)``, millimetres; None without a prediction."""
+        if self.predicted is None:
+            return None
         distance = np.linalg.norm(self.predicted - self.target, axis=-1)
         return 1000 * distance.mean(axis=-1)
 
@@ -106,11 +108,9 @@ class SequencePainter:
         """
         count = min(num_frames, len(sequence))
         figure = Figure(figsize=(2.4 * count, 5.3), dpi=self.dpi)
-        figure.suptitle(
-            f'{sequence.name}   MPJPE {sequence.errors.mean():.1f} mm',
-            fontsize=11,
-            y=0.985,
-        )
+        errors = sequence.errors
+        title = '' if errors is None else f'   MPJPE {errors.mean():.1f} mm'
+        figure.suptitle(f'{sequence.name}{title}', fontsize=11, y=0.985)
         panels = self._layout(figure, sequence, count, stacked=True)
         frames = np.linspace(0, len(sequence) - 1, count).round().astype(int)
         for panel, frame in zip(panels, frames, strict=True):
@@ -147,8 +147,10 @@ class SequencePainter:
         """Makes empty axes, a pair for each frame shown: 2D input and 3D."""
         kinds = 1 if sequence.keypoints is None else 2
         shape = (kinds, columns) if stacked else (1, kinds * columns)
-        poses = np.stack([sequence.predicted, sequence.target])
-        limits = cube_around(camera_to_plot(poses))
+        poses = [sequence.target]
+        if sequence.predicted is not None:
+            poses.append(sequence.predicted)
+        limits = cube_around(camera_to_plot(np.stack(poses)))
         panels: list[tuple[Axes | None, Axes3D]] = []
         for column in range(columns):
             flat = None
@@ -167,7 +169,7 @@ class SequencePainter:
             wspace=0.3 if stacked else 0.12,
             hspace=0.16,
         )
-        self._legend(figure)
+        self._legend(figure, truth=sequence.predicted is not None)
         return panels
 
     def _fill(
@@ -178,22 +180,28 @@ class SequencePainter:
             draw_skeletons_2d(flat, self.skeleton, [sequence.keypoints[frame]])
             flat.set_title(f'2D input, frame {frame}', fontsize=8, pad=3)
         target = camera_to_plot(sequence.target[frame])
-        predicted = camera_to_plot(sequence.predicted[frame])
-        draw_skeletons_3d(solid, self.skeleton, [target], truth=True)
-        draw_skeletons_3d(solid, self.skeleton, [predicted])
-        solid.set_title(
-            f'3D, frame {frame}: MPJPE {sequence.errors[frame]:.0f} mm',
-            fontsize=8,
-            pad=0,
-        )
+        errors, title = sequence.errors, f'3D ground truth, frame {frame}'
+        if sequence.predicted is None or errors is None:
+            draw_skeletons_3d(solid, self.skeleton, [target])
+        else:
+            predicted = camera_to_plot(sequence.predicted[frame])
+            draw_skeletons_3d(solid, self.skeleton, [target], truth=True)
+            draw_skeletons_3d(solid, self.skeleton, [predicted])
+            title = f'3D, frame {frame}: MPJPE {errors[frame]:.0f} mm'
+        solid.set_title(title, fontsize=8, pad=0)
 
-    def _legend(self, figure: Figure) -> None:
+    def _legend(self, figure: Figure, truth: bool) -> None:
         entries = [
             Line2D([], [], color=RIGHT, linewidth=2, label='right side'),
             Line2D([], [], color=LEFT, linewidth=2, label='left side'),
             Line2D([], [], color=CENTRE, linewidth=2, label='trunk'),
-            Line2D([], [], color=TRUTH, linewidth=5, alpha=0.55, label='ground truth'),
         ]
+        if truth:
+            entries.append(
+                Line2D(
+                    [], [], color=TRUTH, linewidth=5, alpha=0.55, label='ground truth'
+                )
+            )
         figure.legend(
             handles=entries, loc='lower center', ncols=4, fontsize=7, frameon=False
         )

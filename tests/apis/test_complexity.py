@@ -7,7 +7,7 @@ from torch import nn
 
 import mmssm.registry  # noqa: F401
 from mmssm.apis.complexity import count, profiler_count
-from mmssm.models.layers import S6
+from mmssm.models.layers import S6, DeformDWConv2d
 from mmssm.models.layers import cross_paths as paths_of
 
 
@@ -36,6 +36,88 @@ def test_posemamba(arch, width, profiler_params, profiler_gmacs, gmacs, scan_gma
     scan = real.scan_macs * (4 * 16 + 1) / (4 * 16 + 1 + rank)
     assert round(scan / 1e9, 3) == scan_gmacs
     assert real.params == sum(p.numel() for p in model.parameters())
+
+
+def lifter(backbone):
+    """A model without loss and its input, on the meta device."""
+    with torch.device('meta'):
+        built = MODELS.build(backbone)
+        head = MODELS.build(
+            dict(type='mmssm.LiftingHead', in_channels=built.embed_dims)
+        )
+        inputs = torch.zeros(1, built.num_frames, 17, built.in_channels)
+    return nn.Sequential(built, head), inputs
+
+
+@pytest.mark.parametrize(
+    'size, profiler_params, profiler_gmacs, params, gmacs',
+    [
+        (dict(arch='base', kernel_size=1), 417_411, 1.747, 731_011, 3.91),
+        (dict(arch='base'), 624_951, 2.604, 951_351, 5.01),
+        (dict(arch='base', kernel_size=5), 2_017_911, 8.357, 2_364_791, 11.19),
+        (dict(arch='base', kernel_size=7), 6_564_951, 27.139, 6_942_551, 30.60),
+        (dict(arch='large'), 4_136_299, 17.179, 5_572_459, 27.48),
+    ],
+)
+def test_sasmamba(size, profiler_params, profiler_gmacs, params, gmacs):
+    model, inputs = lifter(dict(type='mmssm.SasMamba', **size))
+    published = profiler_count(model, inputs)
+    assert published.params == profiler_params
+    assert round(published.macs / 1e9, 3) == profiler_gmacs
+    real = count(model, inputs)
+    assert real.params == params
+    assert real.macs / 1e9 == pytest.approx(gmacs, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    'depth, width, paper_params, paper_gmacs',
+    [
+        (12, 64, 0.516, 2.2),
+        (16, 64, 0.688, 2.9),
+        (20, 64, 0.860, 3.6),
+        (24, 64, 1.031, 4.3),
+        (32, 64, 1.375, 5.7),
+        (40, 64, 1.719, 7.2),
+        (48, 64, 2.062, 8.6),
+        (40, 32, 0.450, 1.9),
+        (40, 128, 6.714, 27.9),
+        (40, 256, 26.535, 109.9),
+        (12, 256, 7.963, 33.0),
+        (20, 128, 3.358, 13.9),
+    ],
+)
+def test_posemamba_table_6(depth, width, paper_params, paper_gmacs):
+    """Every row of the paper's table, whose depth counts both blocks of a pair."""
+    model, inputs = lifter(
+        dict(type='mmssm.PoseMamba', embed_dims=width, depth=depth // 2)
+    )
+    published = profiler_count(model, inputs)
+    assert published.params / 1e6 == pytest.approx(paper_params, abs=6e-4)
+    assert published.macs / 1e9 == pytest.approx(paper_gmacs, abs=0.051)
+
+
+@pytest.mark.parametrize('name', ['PoseMamba', 'SasMamba'])
+def test_paths_that_are_not_scanned_cost_nothing_and_keep_their_weights(name):
+    size = dict(type=f'mmssm.{name}', embed_dims=16, depth=1, num_frames=9)
+    whole, half = (
+        count(*lifter(dict(**size, scans=scans)))
+        for scans in (
+            ('spatial', 'temporal', 'spatial_back', 'temporal_back'),
+            ('spatial', 'temporal_back'),
+        )
+    )
+    assert half.params == whole.params
+    assert 2 * half.scan_macs == whole.scan_macs
+
+
+def test_samples_by_hand():
+    layer = DeformDWConv2d(6, 3)
+    places = 2 * 5 * 4
+    offsets = places * 18 * 6 * 9
+    samples = places * 9 * 6 * (4 + 1)
+    x = torch.zeros(2, 6, 5, 4)
+    assert count(nn.Sequential(layer), x).macs == offsets + samples
+    assert profiler_count(nn.Sequential(layer), x).macs == offsets
 
 
 def test_scan_by_hand():

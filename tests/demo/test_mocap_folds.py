@@ -19,18 +19,24 @@ def test_table_has_mean_spread_and_ratio(benchmark_script):
         metrics = {'MPJPE': error, 'P-MPJPE': error / 2}
         return {'lifter': lifter, 'fold': fold, 'metrics': metrics, **more}
 
+    def network(speed):
+        return {'params': 131571, 'macs': 65_875_680, 'clips_per_second': speed}
+
     results = [
-        result('PoseMamba', 2, 110.0, iterations=30),
-        result('PoseMamba', 0, 90.0, iterations=10),
-        result('PoseMamba', 1, 100.0, iterations=20),
+        result('PoseMamba', 2, 110.0, iterations=30, network=network(300)),
+        result('PoseMamba', 0, 90.0, iterations=10, network=network(100)),
+        result('PoseMamba', 1, 100.0, iterations=20, network=network(140)),
         *(result('flat', fold, 200.0) for fold in range(3)),
     ]
     table = benchmark_script.table(results, {'machine': 'two cores'})
     row = next(line for line in table.splitlines() if line.startswith('| PoseMamba'))
     cells = [cell.strip() for cell in row.strip('|').split('|')]
-    assert cells[1:3] == ['100.0 ± 10.0', '50.0 ± 5.0']
-    assert cells[3:] == ['90.0', '100.0', '110.0', '0.50', '10 / 20 / 30']
+    assert cells[1:4] == ['131,571', '65.9 M', '140']
+    assert cells[4:6] == ['100.0 ± 10.0', '50.0 ± 5.0']
+    assert cells[6:] == ['90.0', '100.0', '110.0', '0.50', '10 / 20 / 30']
     assert '- machine: two cores' in table
+    flat = next(line for line in table.splitlines() if line.startswith('| flat'))
+    assert flat.count('|') == row.count('|')
 
 
 def test_a_run_that_fails_stops_the_benchmark(benchmark_script, tmp_path):
@@ -41,3 +47,11 @@ def test_a_run_that_fails_stops_the_benchmark(benchmark_script, tmp_path):
 def test_jobs_must_be_positive(benchmark_script, tmp_path):
     with pytest.raises(SystemExit, match='--jobs'):
         benchmark_script.main(['--out', str(tmp_path), '--jobs', '0'])
+
+
+def test_networks_are_counted_and_timed(benchmark_script, tmp_path):
+    config = benchmark_script.config_path('SasMamba', 0)
+    network = benchmark_script.measure_network(config, tmp_path, 1)
+    assert network['params'] == 128127
+    assert network['frames'] == 27
+    assert network['clips_per_second'] > 0

@@ -187,3 +187,38 @@ def test_processes_put_their_results_together(tmp_path):
     expected = evaluate(LiftingMetric(skip_list=['S11_Photo']), random_samples())
     for rank in range(2):
         assert results[rank] == pytest.approx(expected)
+
+
+def test_given_xy_leaves_the_error_of_depth_and_says_so():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 1000, (4, 17, 2))
+    factor = rng.uniform(3, 6, (4, 1))
+    depth = rng.normal(size=(4, 17, 1))
+    xy = (image - image[:, :1]) * factor[..., None] / 1000
+    gt = np.concatenate([xy, depth - depth[:, :1]], -1)
+    off = np.array([0.3, -0.2, 0.05]) * np.ones((4, 17, 1))
+    off[:, 0] = 0
+    sample = make_sample('S9_Walk.1', gt + off, gt)
+    sample.update(keypoints=image, factor=factor)
+    names = ['MPJPE', 'P-MPJPE']
+    plain = evaluate(LiftingMetric(), [sample])
+    given = evaluate(LiftingMetric(given_xy=True), [sample])
+    assert plain['MPJPE'] == pytest.approx(
+        1000 * np.linalg.norm([0.3, -0.2, 0.05]) * 16 / 17
+    )
+    # official: the x and y of the input, then pixels times factor, root-relative
+    assert given['MPJPE-given-xy'] == pytest.approx(50 * 16 / 17)
+    assert set(given) == {
+        f'{name}-given-xy{end}'
+        for name in names
+        for end in ('', '_action_mean', '_Walk')
+    }
+
+
+def test_given_xy_needs_input_for_each_frame():
+    sample = constant_sample('S9_Walk.1', 0.01)
+    with pytest.raises(KeyError, match='keypoints'):
+        LiftingMetric(given_xy=True).process({}, [sample])
+    sample.update(keypoints=np.zeros((5, 17, 2)), factor=np.ones((3, 1)))
+    with pytest.raises(ValueError, match=r'expected \(3, 17\) joints, found \(5, 17\)'):
+        LiftingMetric(given_xy=True).process({}, [sample])

@@ -1,5 +1,7 @@
 """Every config, and copies of them that train in seconds."""
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -15,11 +17,15 @@ CONFIGS = sorted(
 
 WIDTH = 16
 
+FRAMES = 9
+
 SMALL_BACKBONES = {
-    'mmssm.PoseMamba': {'embed_dims': WIDTH, 'depth': 1, 'num_frames': 9},
+    'mmssm.PoseMamba': {'embed_dims': WIDTH, 'depth': 1, 'num_frames': FRAMES},
+    'mmssm.SasMamba': {'embed_dims': WIDTH, 'depth': 1, 'num_frames': FRAMES},
+    'DSTFormer': {'feat_size': WIDTH, 'depth': 1, 'seq_len': FRAMES},
     'TCN': {'stem_channels': WIDTH},
 }
-"""What to change in a backbone; one with ``num_frames`` gets clips of that length."""
+"""What to change in a backbone; all but TCN see clips of ``FRAMES`` frames."""
 
 
 def metafile_models() -> dict[str, dict]:
@@ -31,7 +37,23 @@ def metafile_models() -> dict[str, dict]:
     return models
 
 
-def shrink(config: Config, work_dir: Path, h36m_root: Path) -> Config:
+def distinct(paths: list[Path], part: Callable[[dict], object]) -> list[Path]:
+    """The first of all configs whose small copies are the same in some part.
+
+    Sizes, numbers of epochs and folds are what small copies do not keep.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        config = shrink(Config.fromfile(path), Path('work_dir'), {})
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            config[loader].dataset.pop('fold', None)
+        config.pop('auto_scale_lr', None)
+        text = json.dumps(part(config.to_dict()), sort_keys=True, default=str)
+        found.setdefault(text, path)
+    return list(found.values())
+
+
+def shrink(config: Config, work_dir: Path, roots: Mapping[str, Path]) -> Config:
     """Makes a config train a few clips with a tiny model.
 
     What is tested stays as it is: classes, pipelines, hooks, losses, optimizer,
@@ -40,17 +62,22 @@ def shrink(config: Config, work_dir: Path, h36m_root: Path) -> Config:
     Args:
         config: A lifting config; changed in place.
         work_dir: Where the run writes.
-        h36m_root: A ``data_root`` in Human3.6M's format.
+        roots: ``data_root`` by type of dataset, where the small files are.
 
     Returns:
         The config.
     """
     _shrink_model(config.model)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        _shrink_dataloader(config[loader], config.model.backbone, h36m_root)
+        _shrink_dataloader(config[loader], config.model.backbone, roots)
     _shrink_schedule(config.train_cfg)
+    for scheduler in config.param_scheduler:
+        if scheduler.get('by_epoch', True):
+            # One epoch has no room for a warm-up and what follows it.
+            scheduler.update(begin=0, end=1)
     config.work_dir = str(work_dir)
     config.experiment_name = f'{work_dir.name}_shrunk'
+    config.randomness = dict(seed=0)
     return config
 
 
@@ -63,19 +90,26 @@ def _shrink_model(model: dict) -> None:
     backbone.pop('arch', None)
     backbone.update(SMALL_BACKBONES[backbone['type']])
     model['head']['in_channels'] = WIDTH
+    if 'embedding_size' in model['head']:
+        model['head']['embedding_size'] = WIDTH
 
 
-def _shrink_dataloader(loader: dict, backbone: dict, h36m_root: Path) -> None:
+def _shrink_dataloader(loader: dict, backbone: dict, roots: Mapping[str, Path]) -> None:
     loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     loader.update(pin_memory=False, drop_last=False)
     dataset = loader['dataset']
     dataset['indices'] = 4
-    frames = backbone.get('num_frames')
+    if 'data_root' in dataset:
+        dataset['data_root'] = str(roots.get(dataset['type'], ''))
+    if backbone['type'] == 'TCN':
+        return
     if 'multiple_target' in dataset:
-        dataset.update(multiple_target=frames, data_root=str(h36m_root))
+        dataset['multiple_target'] = FRAMES
         dataset.pop('multiple_target_step', None)
-    elif frames is not None:
-        dataset['seq_len'] = frames
+        return
+    dataset['seq_len'] = FRAMES
+    if 'stride' in dataset:
+        dataset['stride'] = FRAMES
 
 
 def _shrink_schedule(train_cfg: dict) -> None:

@@ -1,4 +1,4 @@
-"""The authors' PoseMamba checkpoint, as far as names, shapes and values go.
+"""The authors' PoseMamba and SasMamba checkpoints: names, shapes and values.
 
 Names and shapes are written down here by hand, not derived from our model or
 converter, so that both can be held against them. ``golden`` fills them with a
@@ -8,9 +8,32 @@ the golden numbers of the tests.
 
 import math
 import re
+from functools import partial
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
+
+from helpers.modules import load_script
+
+
+def converter(name: str) -> SimpleNamespace:
+    """A converter's command and the functions behind it, for its model."""
+    from mmssm.apis import official_weights
+
+    script = load_script(f'tools/model_converters/{name}.py')
+    return SimpleNamespace(
+        main=script.main,
+        ConversionError=official_weights.ConversionError,
+        **{
+            function.__name__: partial(function, model=script.MODEL)
+            for function in (
+                official_weights.model_config,
+                official_weights.convert_weights,
+                official_weights.convert,
+            )
+        },
+    )
 
 
 def shapes(
@@ -20,8 +43,13 @@ def shapes(
     num_joints: int = 17,
     in_channels: int = 2,
     d_state: int = 16,
+    structure_kernel: int | None = None,
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of all parameters by official name."""
+    """Shapes of all parameters by official name.
+
+    ``structure_kernel`` is the kernel size of SasMamba's deformable convolution;
+    without, it is a PoseMamba.
+    """
     width, inner = embed_dims, 2 * embed_dims
     rank = math.ceil(width / 16)
     block = {
@@ -45,6 +73,16 @@ def shapes(
         'mlp.fc2.weight': (width, 2 * width),
         'mlp.fc2.bias': (width,),
     }
+    if structure_kernel is not None:
+        del block['op.conv2d.weight'], block['op.conv2d.bias']
+        if structure_kernel > 1:
+            taps, sides = structure_kernel**2, (structure_kernel, structure_kernel)
+            block |= {
+                'op.conv2d.offset_conv.weight': (2 * taps, inner, *sides),
+                'op.conv2d.offset_conv.bias': (2 * taps,),
+                'op.conv2d.dcn.weight': (inner, 1, *sides),
+                'op.conv2d.dcn.bias': (inner,),
+            }
     named = {
         'Spatial_patch_to_embedding.weight': (width, in_channels),
         'Spatial_patch_to_embedding.bias': (width,),
@@ -65,9 +103,14 @@ def shapes(
     return named
 
 
-def golden(embed_dims: int = 16, depth: int = 2, num_frames: int = 9) -> dict:
+def golden(
+    embed_dims: int = 16,
+    depth: int = 2,
+    num_frames: int = 9,
+    structure_kernel: int | None = None,
+) -> dict:
     """Official weights of a tiny model: a sine wave over sorted names."""
-    named = shapes(embed_dims, depth, num_frames)
+    named = shapes(embed_dims, depth, num_frames, structure_kernel=structure_kernel)
     return {
         name: _value(name, position, named[name])
         for position, name in enumerate(sorted(named))

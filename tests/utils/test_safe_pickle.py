@@ -153,6 +153,67 @@ def test_an_object_array_is_refused_before_numpy_sees_its_bytes(tmp_path):
         safe_pickle.load_checkpoint(tmp_path / 'forged.pth')
 
 
+OBJECTS = {
+    'zero-dimensional': np.array({'a': np.arange(3.0)}, dtype=object),
+    'names': np.array(['S1', 'S11'], dtype=object),
+    'rows': np.array([[1, 'a', None], [2.5, (3,), b'x']], dtype=object),
+    'columns': np.asfortranarray(np.array([[1, 2], [3, 4]], dtype=object)),
+    'nested': np.array([np.array([['x']], dtype=object), 1], dtype=object),
+    'numbers': np.arange(4),
+}
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+def test_object_arrays_of_plain_data_are_read_when_asked_for(protocol):
+    data = pickle.dumps(OBJECTS, protocol=protocol)
+    read = safe_pickle.loads(data, objects=True)
+    for name, array in OBJECTS.items():
+        assert read[name].dtype == array.dtype and read[name].shape == array.shape
+    np.testing.assert_array_equal(
+        read['zero-dimensional'].item()['a'], OBJECTS['zero-dimensional'].item()['a']
+    )
+    for name in ('names', 'rows', 'columns', 'numbers'):
+        np.testing.assert_array_equal(read[name], OBJECTS[name])
+    assert read['nested'][0].tolist() == [['x']]
+    with pytest.raises(pickle.UnpicklingError, match='not plain data'):
+        safe_pickle.loads(data)
+
+
+def test_a_hostile_object_array_raises_and_runs_nothing(tmp_path):
+    marker = tmp_path / 'ran'
+    for gadget in hostile(marker).values():
+        data = pickle.dumps(np.array([1, gadget], dtype=object))
+        with pytest.raises(pickle.UnpicklingError):
+            safe_pickle.loads(data, objects=True)
+    assert not marker.exists()
+    for forged in (ForgedArray(), ForgedDtype()):
+        try:
+            # a forged dtype is harmless: its flags are not used
+            read = safe_pickle.loads(pickle.dumps(forged), objects=True)
+        except pickle.UnpicklingError:
+            continue
+        assert read == np.dtype(object) and read.flags == np.dtype(object).flags
+
+
+def test_an_object_array_may_hold_itself():
+    loop = np.empty(2, object)
+    items = [loop]
+    loop[:] = [items, 5]
+    read = safe_pickle.loads(pickle.dumps(loop), objects=True)
+    assert read[0][0] is read and read[1] == 5
+
+
+@pytest.mark.parametrize('kind', ['tuple', 'array'])
+def test_data_that_doubles_at_each_level_is_read_at_once(kind):
+    data = ()
+    for _ in range(60):
+        data = (data, data)
+        if kind == 'array':
+            data = np.fromiter([data, data], object, 2)
+    read = safe_pickle.loads(pickle.dumps(data), objects=True)
+    assert read[0] is read[1]
+
+
 class Forged:
     """Pickles as ``function(*arguments)`` followed by ``state``."""
 

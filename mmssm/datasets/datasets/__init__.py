@@ -1,4 +1,11 @@
 from mmssm.datasets.datasets.h36m_dataset import Human36mDataset
 from mmssm.datasets.datasets.mocap_dataset import MocapDataset
+from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
+from mmssm.datasets.datasets.mpi_inf_3dhp_dataset import MpiInf3dhpDataset
 
-__all__ = ['Human36mDataset', 'MocapDataset']
+__all__ = [
+    'Human36mDataset',
+    'Human36mMotionBERTDataset',
+    'MocapDataset',
+    'MpiInf3dhpDataset',
+]

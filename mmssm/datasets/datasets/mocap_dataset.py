@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmpose.datasets.datasets import BaseMocapDataset
 
+from mmssm.datasets.datasets.clip_dataset import SKELETON_KEYS
 from mmssm.datasets.datasets.epoch_seeded import EpochSeededMixin
 from mmssm.datasets.mocap_clips import (
     MocapClip,
@@ -27,16 +28,6 @@ from mmssm.datasets.virtual_cameras import (
 from mmssm.geometry.cameras import project, world_to_camera
 from mmssm.registry import DATASETS
 from mmssm.structures import h36m
-
-SKELETON_KEYS = (
-    'upper_body_ids',
-    'lower_body_ids',
-    'flip_pairs',
-    'dataset_keypoint_weights',
-    'flip_indices',
-    'skeleton_links',
-)
-"""Metainfo that MMPose's datasets put into every sample."""
 
 STATURE = (0.95, 1.2)
 PROPORTION = (0.94, 1.06)

@@ -1,9 +1,21 @@
 from mmssm.evaluation.functional.lifting import (
+    AUC_THRESHOLDS,
     acceleration_error,
+    auc,
     mpjpe,
     n_mpjpe,
     p_mpjpe,
+    pck,
     velocity_error,
 )
 
-__all__ = ['acceleration_error', 'mpjpe', 'n_mpjpe', 'p_mpjpe', 'velocity_error']
+__all__ = [
+    'AUC_THRESHOLDS',
+    'acceleration_error',
+    'auc',
+    'mpjpe',
+    'n_mpjpe',
+    'p_mpjpe',
+    'pck',
+    'velocity_error',
+]

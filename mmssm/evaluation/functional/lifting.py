@@ -80,6 +80,64 @@ def n_mpjpe(
     return mpjpe(scale[:, None, None] * pred, gt, mask)
 
 
+AUC_THRESHOLDS = np.arange(0, 151, 5) / 1000
+"""0, 5, ... 150 mm in metres: the 31 of the official evaluation of MPI-INF-3DHP."""
+
+
+def pck(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    mask: np.ndarray | None = None,
+    threshold: float = 0.15,
+) -> np.ndarray:
+    """Part of the joints that lie nearer to the truth than a threshold (3DPCK).
+
+    Args:
+        pred: ``(N, K, 3)`` predictions.
+        gt: ``(N, K, 3)`` ground truth.
+        mask: ``(N, K)`` joints that count. Default: all.
+        threshold: In the unit of the input; a joint at this very distance does
+            not count. Default: 150 mm in metres.
+
+    Returns:
+        ``(N,)`` from 0 to 1.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    _check(pred, gt, mask)
+    near = np.linalg.norm(pred - gt, axis=-1) < threshold
+    return _joint_mean(near.astype(np.float64), mask)
+
+
+def auc(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    mask: np.ndarray | None = None,
+    thresholds: np.ndarray = AUC_THRESHOLDS,
+) -> np.ndarray:
+    """Mean of 3DPCK over thresholds, which is no integral by the trapezoid rule.
+
+    Args:
+        pred: ``(N, K, 3)`` predictions.
+        gt: ``(N, K, 3)`` ground truth.
+        mask: ``(N, K)`` joints that count. Default: all.
+        thresholds: ``(H,)`` increasing, in the unit of the input. Default: the
+            official ones, in metres.
+
+    Returns:
+        ``(N,)`` from 0 to 1.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+    _check(pred, gt, mask)
+    error = np.linalg.norm(pred - gt, axis=-1)
+    # the thresholds above a joint's error are those that it passes
+    passed = len(thresholds) - np.searchsorted(thresholds, error, side='right')
+    return _joint_mean(passed / len(thresholds), mask)
+
+
 def _difference_error(
     pred: np.ndarray, gt: np.ndarray, mask: np.ndarray | None, order: int
 ) -> np.ndarray:

@@ -1,3 +1,4 @@
 from mmssm.evaluation.metrics.lifting_metric import LiftingMetric
+from mmssm.evaluation.metrics.mpi_inf_3dhp_metric import MpiInf3dhpMetric
 
-__all__ = ['LiftingMetric']
+__all__ = ['LiftingMetric', 'MpiInf3dhpMetric']

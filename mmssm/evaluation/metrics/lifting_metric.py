@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric
 
 from mmssm.evaluation import functional
 from mmssm.registry import METRICS
+from mmssm.structures import h36m
 
 POSE_ERRORS = {
     'MPJPE': functional.mpjpe,
@@ -43,6 +44,11 @@ class LiftingMetric(BaseMetric):
     others. Frames whose joints all have ``lifting_target_visible`` 0 do not
     count; joints of that kind neither count nor take part in an alignment.
 
+    With 2D input that is the projected ground truth, MotionBERT, PoseMamba and
+    SasMamba overwrite the x and y of each prediction by those of the input, so
+    that the error is one of depth alone. ``given_xy`` does so, and says so in
+    the names: ``MPJPE-given-xy`` and so on.
+
     Args:
         errors: Which errors: ``'MPJPE'``, ``'P-MPJPE'``, ``'N-MPJPE'``
             (scale only), ``'MPJVE'`` (step between frames, mm), ``'ACCEL'``
@@ -50,6 +56,9 @@ class LiftingMetric(BaseMetric):
         skip_list: Sequences to leave out, such as ``'S9_Greeting'``: subject
             and action as the file name spells them up to the first dot. For
             Human3.6M's official ones see MMPose's MotionBERT config.
+        given_xy: Overwrite x and y of the predictions by the input's, relative
+            to the root and scaled by ``factor``; ``keypoints`` and ``factor``
+            must be among the ``meta_keys`` of ``PackPoseInputs``.
         collect_device: As in MMEngine.
         prefix: As in MMEngine.
 
@@ -61,6 +70,7 @@ class LiftingMetric(BaseMetric):
         self,
         errors: Sequence[str] = ('MPJPE', 'P-MPJPE'),
         skip_list: Sequence[str] = (),
+        given_xy: bool = False,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -71,6 +81,7 @@ class LiftingMetric(BaseMetric):
             raise ValueError(f'errors must be a list out of {known}, got {errors!r}')
         self.errors = tuple(errors)
         self.skip_list = frozenset(skip_list)
+        self.given_xy = given_xy
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Takes one batch.
@@ -83,6 +94,7 @@ class LiftingMetric(BaseMetric):
                 ``target_img_path`` with names like ``S9_Greeting.cam_000001.jpg``.
 
         Raises:
+            KeyError: ``given_xy``, and a sample has no ``keypoints`` or ``factor``.
             ValueError: A prediction is not finite, or its shape is not that of
                 the ground truth.
         """
@@ -106,7 +118,22 @@ class LiftingMetric(BaseMetric):
                     f'{len(bad)} frames, first in frame {bad.argmax()} of the '
                     'sample; look for NaN in the weights or in the input'
                 )
-            self.results.append((name.split('.')[0], pred, gt, mask))
+            if self.given_xy:
+                pred = _with_given_xy(pred, sample)
+            if not set(self.errors) & MOTION_ERRORS.keys():
+                kept = mask.any(-1)
+                pred, gt, mask = pred[kept], gt[kept], mask[kept]
+            self.results.append((self.sequence(name), pred, gt, mask))
+
+    @staticmethod
+    def sequence(name: str) -> str:
+        """Sequence that the file name of a frame belongs to: ``S9_Greeting``."""
+        return name.split('.')[0]
+
+    @staticmethod
+    def group(sequence: str) -> str:
+        """Group that a sequence is averaged in: its action."""
+        return sequence.split('_')[1]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Averages over all samples of all processes.
@@ -128,11 +155,12 @@ class LiftingMetric(BaseMetric):
             )
         metrics = {}
         for error in self.errors:
-            metrics.update(self._summary(error, self._frame_errors(error, kept)))
+            suffix = '-given-xy' if self.given_xy else ''
+            values = self._frame_errors(error, kept)
+            metrics.update(self._summary(error + suffix, values))
         return metrics
 
-    @staticmethod
-    def _frame_errors(error: str, kept: list) -> dict[str, np.ndarray]:
+    def _frame_errors(self, error: str, kept: list) -> dict[str, np.ndarray]:
         """Action to its frames' errors, metres."""
         names, preds, gts, masks = zip(*kept, strict=True)
         if error in POSE_ERRORS:
@@ -145,7 +173,7 @@ class LiftingMetric(BaseMetric):
             ]
         actions = defaultdict(list)
         for name, part in zip(names, parts, strict=True):
-            actions[name.split('_')[1]].append(part[np.isfinite(part)])
+            actions[self.group(name)].append(part[np.isfinite(part)])
         pooled = {action: np.concatenate(part) for action, part in actions.items()}
         return {action: part for action, part in pooled.items() if len(part)}
 
@@ -162,3 +190,18 @@ class LiftingMetric(BaseMetric):
             f'{error}_action_mean': float(np.mean(list(means.values()))),
             **{f'{error}_{action}': means[action] for action in sorted(means)},
         }
+
+
+def _with_given_xy(pred: np.ndarray, sample: dict) -> np.ndarray:
+    """The prediction ``(T, K, 3)``, metres, with the x and y of the input."""
+    keypoints = np.asarray(sample['keypoints'], pred.dtype)[..., :2]
+    if keypoints.shape[:-1] != pred.shape[:-1]:
+        raise ValueError(
+            f'given_xy needs 2D input for each predicted frame: expected '
+            f'{pred.shape[:-1]} joints, found {keypoints.shape[:-1]}'
+        )
+    factor = np.reshape(sample['factor'], (-1, 1, 1)) / 1000
+    root = slice(h36m.ROOT, h36m.ROOT + 1)
+    given = (keypoints - keypoints[:, root]) * factor
+    depth = pred[..., 2:] - pred[:, root, 2:]
+    return np.concatenate([given, depth], -1).astype(pred.dtype)

@@ -1,5 +1,6 @@
 """Backbones."""
 
 from .posemamba import PoseMamba
+from .sasmamba import SasMamba
 
-__all__ = ['PoseMamba']
+__all__ = ['PoseMamba', 'SasMamba']

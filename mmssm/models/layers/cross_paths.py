@@ -7,7 +7,12 @@ import torch
 from mmssm.ops import ScanPaths
 
 
-def cross_paths(rows: int, columns: int, sources: Sequence[int] = (0, 0)) -> ScanPaths:
+def cross_paths(
+    rows: int,
+    columns: int,
+    sources: Sequence[int] = (0, 0),
+    used: Sequence[int] = (0, 1, 2, 3),
+) -> ScanPaths:
     """The cross scan: a grid row by row and column by column, forth and back.
 
     Tokens are numbered row by row. The order of the paths is the one of VMamba
@@ -19,9 +24,11 @@ def cross_paths(rows: int, columns: int, sources: Sequence[int] = (0, 0)) -> Sca
         columns: Width of the grid (an image's columns, a frame's joints).
         sources: Which of the scan's inputs the row paths read, and which the
             column paths read. Default: all read the first.
+        used: Which of the four paths, by their place in that order. Default:
+            all.
 
     Returns:
-        Four paths over ``rows * columns`` tokens, on the default device.
+        The paths over ``rows * columns`` tokens, on the default device.
 
     Source:
         Liu et al., "VMamba: Visual State Space Model" (NeurIPS 2024).
@@ -35,4 +42,4 @@ def cross_paths(rows: int, columns: int, sources: Sequence[int] = (0, 0)) -> Sca
         (0, by_row, True),
         (1, by_column, True),
     )
-    return ScanPaths(index, steps)
+    return ScanPaths(index, [steps[k] for k in used])

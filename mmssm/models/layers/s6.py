@@ -31,6 +31,11 @@ class S6(nn.Module):
         num_paths: Number of paths ``K``.
         d_state: Number of states per channel ``N``.
         dt_rank: Rank ``R`` of the step-size projection.
+        used: Which of the ``K`` paths are scanned, in the order of the steps;
+            the weights of the others stay and do nothing. Default: all.
+
+    Raises:
+        ValueError: If ``used`` names a path twice, or one that there is not.
 
     Source:
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State
@@ -43,8 +48,19 @@ class S6(nn.Module):
         num_paths: int,
         d_state: int = 16,
         dt_rank: int = 4,
+        used: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+        self.used = tuple(range(num_paths)) if used is None else tuple(used)
+        if (
+            not self.used
+            or len(set(self.used)) < len(self.used)
+            or not set(self.used) <= set(range(num_paths))
+        ):
+            raise ValueError(
+                f'used must hold different numbers of paths from 0 to {num_paths - 1}, '
+                f'got {self.used}'
+            )
         self.d_state = d_state
         self.dt_rank = dt_rank
         width = dt_rank + 2 * d_state
@@ -91,42 +107,48 @@ class S6(nn.Module):
         Raises:
             ValueError: If the number of paths is not the layer's.
         """
-        if len(paths.steps) != self.num_paths:
+        if len(paths.steps) != len(self.used):
             raise ValueError(
-                f'this S6 has the weights of {self.num_paths} paths, but was '
+                f'this S6 has the weights of {len(self.used)} paths, but was '
                 f'given {len(paths.steps)}; set `num_paths` to the number of '
-                'steps of the ScanPaths it is used with'
+                'steps of the ScanPaths it is used with, or name them in `used`'
             )
         dt, B, C = self._project(sources, paths).split(
             [self.dt_rank, self.d_state, self.d_state], dim=-1
         )
         return path_scan(
-            tuple(sources),
+            tuple(sources[: paths.num_sources]),
             dt,
-            -self.A_log.exp(),
+            -self._of_used(self.A_log).exp(),
             B,
             C,
-            self.D,
-            self.dt_bias,
+            self._of_used(self.D),
+            self._of_used(self.dt_bias),
             paths,
-            dt_weight=self.dt_weight,
+            dt_weight=self._of_used(self.dt_weight),
         )
 
+    def _of_used(self, weight: Tensor) -> Tensor:
+        """The rows of a weight ``(K, ...)`` that belong to the scanned paths."""
+        if self.used == tuple(range(self.num_paths)):
+            return weight
+        return weight[list(self.used)]
+
     def _project(self, sources: Sequence[Tensor], paths: ScanPaths) -> Tensor:
-        """Projects every token for every path: ``(N, K, L, R + 2 d_state)``."""
+        """Projects every token for every scanned path: ``(N, K, L, R + 2 N)``."""
         by_path: dict[int, Tensor] = {}
         for source, x in enumerate(sources):
             readers = [k for k, step in enumerate(paths.steps) if step[1] == source]
             if not readers:
                 continue
-            weight = torch.cat([self.x_proj[k] for k in readers])
+            weight = torch.cat([self.x_proj[self.used[k]] for k in readers])
             projected = F.linear(x, weight).chunk(len(readers), dim=-1)
             by_path.update(zip(readers, projected, strict=True))
-        return torch.stack([by_path[k] for k in range(self.num_paths)], dim=1)
+        return torch.stack([by_path[k] for k in range(len(self.used))], dim=1)
 
     def extra_repr(self) -> str:
         """Shows the sizes in ``print(model)``."""
         return (
             f'channels={self.D.shape[-1]}, num_paths={self.num_paths}, '
-            f'd_state={self.d_state}, dt_rank={self.dt_rank}'
+            f'd_state={self.d_state}, dt_rank={self.dt_rank}, used={self.used}'
         )

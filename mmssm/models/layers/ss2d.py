@@ -60,7 +60,8 @@ class SS2D(nn.Module):
     Args:
         embed_dims: Number of channels ``C`` in and out.
         paths: Gives the ``ScanPaths`` of ``(rows, columns, device)``.
-        num_paths: Number of those paths ``K``.
+        num_paths: Number of paths ``K`` that the layer has weights for.
+        used_paths: Which of those paths are scanned (see `S6`). Default: all.
         conv: Spatial mixing before the scan: a module from
             ``(N, E, rows, columns)`` to the same. Default: none.
         mix: What the paths read: a callable from ``(N, rows, columns, E)`` to
@@ -82,6 +83,7 @@ class SS2D(nn.Module):
         *,
         paths: Callable[[int, int, torch.device], ScanPaths],
         num_paths: int = 4,
+        used_paths: Sequence[int] | None = None,
         conv: nn.Module | None = None,
         mix: Callable[[Tensor], Sequence[Tensor]] | None = None,
         gate: bool = True,
@@ -101,6 +103,7 @@ class SS2D(nn.Module):
             num_paths,
             d_state=d_state,
             dt_rank=dt_rank or math.ceil(embed_dims / 16),
+            used=used_paths,
         )
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, embed_dims, bias=False)

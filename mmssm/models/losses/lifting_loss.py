@@ -10,7 +10,7 @@ from mmssm.registry import MODELS
 
 @MODELS.register_module()
 class LiftingLoss(nn.Module):
-    r"""Weighted sum of the four losses that PoseMamba is trained with.
+    r"""Weighted sum of the losses that PoseMamba and SasMamba are trained with.
 
     With prediction ``p`` and target ``g``, both root-relative:
 
@@ -19,7 +19,8 @@ class LiftingLoss(nn.Module):
       ``<p, g> / <p, p>`` (the paper's 2D loss);
     - velocity: mean of ``|(p[t+1] - p[t]) - (g[t+1] - g[t])|``;
     - temporal consistency: mean over frames, joints and coordinates of
-      ``w_j (p[t+1] - p[t])^2``; it does not look at the target.
+      ``w_j (p[t+1] - p[t])^2``; it does not look at the target;
+    - weighted MPJPE: mean of ``w_j |p - g|``, not divided by the mean of ``w``.
 
     MMPose's ``MPJPEVelocityJointLoss`` has neither the temporal consistency
     term nor joint weights, logs only the sum, and cannot use target weights:
@@ -33,12 +34,15 @@ class LiftingLoss(nn.Module):
         n_mpjpe: Weight of N-MPJPE.
         velocity: Weight of the velocity loss.
         temporal_consistency: Weight of the temporal consistency loss.
-        joint_weights: ``w_j`` of the temporal consistency loss. Default: ones.
+        joint_weights: ``w_j`` of the temporal consistency loss and the weighted
+            MPJPE. Default: ones.
         use_target_weight: Whether ``target_weight`` is used.
+        weighted_mpjpe: Weight of the weighted MPJPE.
 
     Source:
         Huang et al., PoseMamba, Eq. 11 with the weights of the released code;
-        Hossain and Little (ECCV 2018) for the temporal consistency.
+        Hossain and Little (ECCV 2018) for the temporal consistency; Zhang et al.,
+        MixSTE (CVPR 2022) for the weighted MPJPE.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class LiftingLoss(nn.Module):
         temporal_consistency: float = 0.5,
         joint_weights: Sequence[float] | None = None,
         use_target_weight: bool = False,
+        weighted_mpjpe: float = 0.0,
     ) -> None:
         super().__init__()
         self.weights = {
@@ -56,6 +61,7 @@ class LiftingLoss(nn.Module):
             'n_mpjpe': n_mpjpe,
             'velocity': velocity,
             'temporal_consistency': temporal_consistency,
+            'weighted_mpjpe': weighted_mpjpe,
         }
         if not any(self.weights.values()):
             raise ValueError('every weight of LiftingLoss is zero')
@@ -97,7 +103,7 @@ class LiftingLoss(nn.Module):
 
         Returns:
             Scalars by the names ``mpjpe``, ``n_mpjpe``, ``velocity``,
-            ``temporal_consistency``.
+            ``temporal_consistency``, ``weighted_mpjpe``.
         """
         weight = self._joint_frame_weight(output, target, target_weight)
         functions = {
@@ -107,6 +113,7 @@ class LiftingLoss(nn.Module):
                 output.diff(dim=1), target.diff(dim=1), weight[:, 1:] * weight[:, :-1]
             ),
             'temporal_consistency': lambda: self._temporal_consistency(output),
+            'weighted_mpjpe': lambda: self._weighted_mpjpe(output, target, weight),
         }
         return {
             name: self.weights[name] * function()
@@ -119,6 +126,12 @@ class LiftingLoss(nn.Module):
         if self.joint_weights is not None:
             change = change * self.joint_weights.to(change)[:, None]
         return change.sum() / max(change.numel(), 1)
+
+    def _weighted_mpjpe(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        distance = torch.linalg.vector_norm(output - target, dim=-1)
+        if self.joint_weights is not None:
+            distance = distance * self.joint_weights.to(distance)
+        return _weighted_mean(distance, weight)
 
     def _joint_frame_weight(
         self, output: Tensor, target: Tensor, target_weight: Tensor | None

@@ -89,10 +89,11 @@ View shifted(View view, int64_t elements) {
   return view;
 }
 
-const Kernels& kernels_for(ScalarType state) {
+const ScanKernels& kernels_for(ScalarType state) {
   const IsaChoice& isa = chosen_isa();
   STD_TORCH_CHECK(isa.kernels != nullptr, isa.error);
-  return state == ScalarType::Double ? isa.kernels->double_ : isa.kernels->single;
+  const ByDtype<ScanKernels>& set = isa.kernels->scan;
+  return state == ScalarType::Double ? set.double_ : set.single;
 }
 
 ScalarType state_dtype(const Tensor& tensor) {
@@ -144,7 +145,7 @@ class Scratch {
 // Whether nothing is scanned. A scan without tokens still passes its state on.
 bool is_empty(const Scan& s) { return s.batch == 0 || s.channels == 0; }
 
-void run_forward(const Scan& scan, const Kernels& kernels) {
+void run_forward(const Scan& scan, const ScanKernels& kernels) {
   const int64_t bytes = kernels.forward_scratch(scan);
   torch::stable::parallel_for(
       0, kernels.forward_tasks(scan), 1, [&](int64_t begin, int64_t end) {
@@ -154,7 +155,7 @@ void run_forward(const Scan& scan, const Kernels& kernels) {
 }
 
 void run_backward(
-    const Scan& scan, const ScanGrad& grad, const Kernels& kernels,
+    const Scan& scan, const ScanGrad& grad, const ScanKernels& kernels,
     const Tensor& like) {
   BackwardPlan plan = kernels.plan(scan);
   const ScalarType dtype =

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.modules import load_script
+from helpers import official_posemamba
 from helpers.official_posemamba import golden, golden_input, shapes
 from mmpose.registry import MODELS
 
@@ -21,7 +21,7 @@ def tiny(**kwargs):
 
 @pytest.fixture(scope='module')
 def converter():
-    return load_script('tools/model_converters/posemamba.py')
+    return official_posemamba.converter('posemamba')
 
 
 @pytest.fixture(params=['identity', 'full'])
@@ -249,3 +249,41 @@ def test_compiles_into_one_graph_once_the_paths_are_made():
     # A new size makes its paths outside the graph.
     broken = torch.compile(model, backend='aot_eager')
     torch.testing.assert_close(broken(x[:, :5]), model(x[:, :5]))
+
+
+def test_without_local_order_all_scans_read_the_features():
+    plain, mixed = tiny(local_scan=False), tiny()
+    plain.load_state_dict(mixed.state_dict())
+    x = golden_input()
+    assert not torch.allclose(plain(x), mixed(x), atol=1e-3)
+    assert plain.spatial_blocks[0].mixer.mix is None
+
+
+@pytest.mark.parametrize(
+    'scans, seen',
+    [
+        (('spatial',), 'before'),
+        (('temporal',), 'before'),
+        (('spatial_back',), 'after'),
+        (('temporal_back',), 'after'),
+    ],
+)
+def test_one_path_sees_one_side(scans, seen):
+    """Through a scan alone; the convolution sees one neighbour more."""
+    model = tiny(depth=1, local_scan=False, scans=scans)
+    mixer = model.spatial_blocks[0].mixer
+    mixer.conv = torch.nn.Identity()
+    x = torch.randn(1, 6, 17, 16, requires_grad=True)
+    (gradient,) = torch.autograd.grad(mixer(x)[0, 3, 8].sum(), x)
+    frames, joints = torch.nonzero(gradient[0].abs().sum(-1)).T
+    along = frames * 17 + joints if 'spatial' in scans[0] else joints * 6 + frames
+    here = 3 * 17 + 8 if 'spatial' in scans[0] else 8 * 6 + 3
+    if seen == 'before':
+        assert along.max() == here and along.min() == 0
+    else:
+        assert along.min() == here and along.max() == 6 * 17 - 1
+
+
+def test_unknown_scans_are_refused():
+    with pytest.raises(ValueError, match=r"scans must hold .*got \['up'\]"):
+        PoseMamba('small', scans=['up'])

@@ -89,3 +89,34 @@ def test_wrong_number_of_paths_is_named():
     paths = ScanPaths(torch.arange(5)[None], [(0, 0, False)])
     with pytest.raises(ValueError, match='weights of 4 paths, but was given 1'):
         layer([torch.randn(1, 5, 6)], paths)
+
+
+def test_paths_may_be_left_out():
+    torch.manual_seed(0)
+    steps = [(0, 0, False), (1, 1, True), (0, 1, True), (1, 0, False)]
+    index = torch.tensor([[0, 1, 2, 3, 4], [3, 0, 4, 1, 2]])
+    whole = S6(6, 4, d_state=3, dt_rank=2).double()
+    part = S6(6, 4, d_state=3, dt_rank=2, used=(2, 3)).double()
+    part.load_state_dict(whole.state_dict())
+    sources = [torch.randn(2, 5, 6).double() for _ in range(2)]
+    y = whole(sources, ScanPaths(index, steps))
+    rest = S6(6, 4, d_state=3, dt_rank=2, used=(0, 1)).double()
+    rest.load_state_dict(whole.state_dict())
+    halves = (
+        part(sources, ScanPaths(index, steps[2:])),
+        rest(sources, ScanPaths(index, steps[:2])),
+    )
+    torch.testing.assert_close(sum(halves), y)
+
+
+def test_sources_that_no_path_reads_may_come_last():
+    layer = S6(6, 2, d_state=3, dt_rank=2, used=(1,))
+    paths = ScanPaths(torch.arange(5)[None], [(0, 0, True)])
+    x = torch.randn(2, 5, 6)
+    torch.testing.assert_close(layer([x, 2 * x], paths), layer([x], paths))
+
+
+@pytest.mark.parametrize('used', [(), (0, 0), (0, 4), (-1,)])
+def test_used_paths_must_exist(used):
+    with pytest.raises(ValueError, match='from 0 to 3, got'):
+        S6(6, 4, used=used)

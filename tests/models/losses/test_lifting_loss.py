@@ -136,3 +136,14 @@ def test_bad_input_is_named(clips):
         build(mpjpe=1.0, use_target_weight=True)(output, target, torch.ones(2, 4))
     with pytest.raises(ValueError, match='joint_weights of 17 joints'):
         build(temporal_consistency=1.0, joint_weights=[1.0] * 17)(output, target)
+
+
+def test_weighted_mpjpe_is_not_divided_by_the_weights(clips):
+    _, target = clips
+    shift = torch.tensor([3.0, 0.0, 4.0])
+    loss = build(weighted_mpjpe=2.0, joint_weights=[1.0, 2.0, 0.0, 5.0])
+    assert loss(target + shift, target) == pytest.approx(2 * 5 * (1 + 2 + 5) / 4)
+    plain, output = build(weighted_mpjpe=1.0), clips[0]
+    assert plain(output, target) == pytest.approx(
+        build(mpjpe=1.0)(output, target).item()
+    )

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers.modules import load_script
+from helpers import official_posemamba
 from helpers.official_posemamba import golden, golden_input, shapes
 from mmpose.registry import MODELS
 
@@ -15,7 +15,7 @@ from mmssm.apis import build_from_checkpoint
 
 @pytest.fixture(scope='module')
 def converter():
-    return load_script('tools/model_converters/posemamba.py')
+    return official_posemamba.converter('posemamba')
 
 
 def official(weights, prefix='module.'):

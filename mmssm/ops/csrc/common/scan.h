@@ -87,7 +87,7 @@ struct BackwardPlan {
 
 // One instruction set's kernels for one state dtype. Each call runs the tasks
 // [begin, end) and may be run from any thread.
-struct Kernels {
+struct ScanKernels {
   int64_t lanes;  // channels in a block
   int64_t element_size;  // of the state
   int64_t (*forward_tasks)(const Scan&);

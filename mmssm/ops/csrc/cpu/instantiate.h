@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backward.h"
+#include "deform_sample.h"
 #include "forward.h"
 #include "kernels.h"
 
@@ -10,7 +11,7 @@ namespace mmssm {
 namespace MMSSM_ISA {
 
 template <class T>
-constexpr Kernels make_kernels() {
+constexpr ScanKernels make_scan_kernels() {
   return {
       kLanes,
       sizeof(T),
@@ -24,7 +25,17 @@ constexpr Kernels make_kernels() {
       &Reduce<T>::weights};
 }
 
-extern const KernelSet kernels = {make_kernels<float>(), make_kernels<double>()};
+template <class T>
+constexpr DeformSampleKernels make_deform_sample_kernels() {
+  using Kernels = DeformSampling<T>;
+  return {
+      &Kernels::forward_tasks, &Kernels::forward,       &Kernels::blocks,
+      &Kernels::backward,      &Kernels::reduce_places, &Kernels::reduce_channels};
+}
+
+extern const KernelSet kernels = {
+    {make_scan_kernels<float>(), make_scan_kernels<double>()},
+    {make_deform_sample_kernels<float>(), make_deform_sample_kernels<double>()}};
 
 }  // namespace MMSSM_ISA
 }  // namespace mmssm

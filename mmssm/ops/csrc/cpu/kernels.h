@@ -5,12 +5,20 @@
 
 #include <string>
 
+#include "../common/deform_sample.h"
 #include "../common/scan.h"
 
 namespace mmssm {
 
+// By the dtype that is calculated in.
+template <class K>
+struct ByDtype {
+  K single, double_;
+};
+
 struct KernelSet {
-  Kernels single, double_;
+  ByDtype<ScanKernels> scan;
+  ByDtype<DeformSampleKernels> deform_sample;
 };
 
 namespace baseline {

@@ -1,0 +1,4 @@
+# Table 5: window of 7.
+_base_ = '../sasmamba-243frm_1xb16-150e_h36m-original.py'
+
+model = dict(backbone=dict(kernel_size=7))

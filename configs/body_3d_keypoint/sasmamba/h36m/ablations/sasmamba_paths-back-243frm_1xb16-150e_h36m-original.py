@@ -1,0 +1,4 @@
+# Table 6: both kinds, back.
+_base_ = '../sasmamba-243frm_1xb16-150e_h36m-original.py'
+
+model = dict(backbone=dict(scans=['spatial_back', 'temporal_back']))

@@ -1,0 +1,4 @@
+# Table 6: joint by joint, forth.
+_base_ = '../sasmamba-243frm_1xb16-150e_h36m-original.py'
+
+model = dict(backbone=dict(scans=['temporal']))

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from helpers import motionbert
+from helpers.modules import ROOT, load_script
+from PIL import Image
+
+from mmssm.visualization import Pose3dVisualizer
+
+MOCAP = str(
+    ROOT
+    / 'configs/body_3d_keypoint/posemamba/mocap/posemamba_xs-27frm_1xb4_mocap-fold0.py'
+)
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_script('tools/misc/browse_dataset.py')
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What was to be drawn, and how."""
+    calls = []
+    monkeypatch.setattr(
+        Pose3dVisualizer,
+        'add_sequence',
+        lambda self, sequence, **options: calls.append((sequence, options)),
+    )
+    return calls
+
+
+def test_pictures_of_sequences_are_written(tmp_path, tool):
+    arguments = [MOCAP, '--output-dir', str(tmp_path), '--not-show', '--phase', 'val']
+    changes = [f'{split}_dataloader.dataset.seq_len=3' for split in ('train', 'val')]
+    tool.main([*arguments, '--max-item-per-dataset', '1', '--cfg-options', *changes])
+    [still] = tmp_path.glob('*.png')
+    [moving] = tmp_path.glob('*.gif')
+    assert still.stem == moving.stem == 'B0_DanceA.cam0_000001'
+    assert np.ptp(np.asarray(Image.open(still))) > 0
+
+
+def test_original_and_transformed_show_the_same_before_augmentation(
+    tmp_path, tool, drawn
+):
+    """Undoing the normalisation gives what the file holds."""
+    config = tmp_path / 'config.py'
+    bases = [
+        str(ROOT / 'configs/_base_' / name)
+        for name in ('default_runtime.py', 'datasets/h36m_motionbert_243frm.py')
+    ]
+    config.write_text(
+        f'_base_ = {bases!r}\nvisualizer = dict(type="mmssm.Pose3dVisualizer")\n'
+    )
+    motionbert.write(tmp_path)
+    changes = [
+        f'{phase}_dataloader.dataset.{change}'
+        for phase in ('train', 'val')
+        for change in (f'data_root={tmp_path}', 'ann_file=h36m.pkl', 'seq_len=20')
+    ]
+    for mode in ('original', 'transformed'):
+        for phase in ('val', 'train'):
+            arguments = [str(config), '--mode', mode, '--phase', phase]
+            more = ['--max-item-per-dataset', '1', '--cfg-options', *changes]
+            if phase == 'train':
+                more.append('flip.flip_prob=0')
+                more.append('train_dataloader.dataset.pipeline.1.flip_prob=0')
+            tool.main([*arguments, *more])
+    (val, options), (train, _), (val_again, _), (train_again, _) = drawn
+    assert options['show'] and options['wait_time'] == 2
+    assert val.predicted is None and val.name == 'S9_Greet.54138969_000001'
+    for one, other in ((val, val_again), (train, train_again)):
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
+        np.testing.assert_allclose(one.target, other.target, atol=1e-4)
+
+
+def test_names_that_are_taken_get_a_number(tmp_path, tool):
+    path = tmp_path / 'a.png'
+    for name in ('a.png', 'a(1).png', 'a(2).png'):
+        free = tool.unused(path)
+        assert free.name == name
+        free.touch()
+
+
+def test_what_cannot_be_drawn_is_said(tmp_path, tool):
+    with pytest.raises(SystemExit, match='--not-show without --output-dir'):
+        tool.main([MOCAP, '--not-show'])
+    stock = 'visualizer.type=PoseLocalVisualizer'
+    with pytest.raises(SystemExit, match=r'visualizer\.type=mmssm\.Pose3dVisualizer'):
+        tool.main(
+            [MOCAP, '--not-show', '--output-dir', str(tmp_path), '--cfg-options', stock]
+        )
+    with pytest.raises(tool.UserError, match='use --mode original'):
+        tool.as_transformed({}, {'type': 'VideoPoseLifting'})
+    with pytest.raises(tool.UserError, match='use --mode original'):
+        tool.as_transformed({}, None)
