@@ -216,7 +216,7 @@ def run(
     )
     parser.add_argument('--out', type=Path, help='JSON file to write')
     parser.add_argument(
-        '--seconds', type=float, default=4.0, help='time for each comparison'
+        '--seconds', type=float, default=2.0, help='time for each comparison'
     )
     parser.add_argument(
         '--threads', type=int, default=os.cpu_count(), help='threads of PyTorch'
