@@ -151,6 +151,7 @@ class Row:
         unit: Written behind figures.
         details: Times in milliseconds, or sizes in MB, behind the figure.
         note: What a reader must know.
+        counts: Whether the figure can be trusted; else a `note` says why not.
     """
 
     case: str
@@ -162,11 +163,14 @@ class Row:
     unit: str = 'x'
     details: dict[str, float] = dataclasses.field(default_factory=dict)
     note: str = ''
+    counts: bool = True
 
     def met(self) -> str:
-        """How the figure stands: ``aim``, ``yes``, ``no`` or ``-``."""
+        """How the figure stands: ``aim``, ``yes``, ``no``, ``-`` ..."""
         if self.value is None or self.gate is None:
             return '-'
+        if not self.counts:
+            return 'does not count'
         if self.aim is not None and self._reaches(self.aim):
             return 'aim'
         return 'yes' if self._reaches(self.gate) else '**no**'
@@ -216,7 +220,7 @@ def run(
     )
     parser.add_argument('--out', type=Path, help='JSON file to write')
     parser.add_argument(
-        '--seconds', type=float, default=4.0, help='time for each comparison'
+        '--seconds', type=float, default=2.0, help='time for each comparison'
     )
     parser.add_argument(
         '--threads', type=int, default=os.cpu_count(), help='threads of PyTorch'

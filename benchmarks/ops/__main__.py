@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument('--docs', type=Path, help='page whose section is rewritten')
     parser.add_argument(
-        '--seconds', type=float, default=4.0, help='time for each comparison'
+        '--seconds', type=float, default=2.0, help='time for each comparison'
     )
     args = parser.parse_args(argv)
     start = time.perf_counter()

@@ -14,7 +14,7 @@ import torch
 from benchmarks._measure import REPOSITORY, Row, interleave, run
 from benchmarks.ops.shapes import A, B
 from benchmarks.ops.training import train_step
-from mmssm.ops import selective_scan
+from mmssm.ops import _library, selective_scan
 
 SETS = ('baseline', 'avx2', 'avx512')
 TURNS = 3
@@ -23,38 +23,36 @@ TURNS = 3
 def measure(seconds: float) -> list[Row]:
     """Measures shapes a and b, in both directions."""
     best: dict[str, dict[str, float]] = {}
-    reasons: dict[str, str] = {}
+    _, usable = _library.cpu_isa()
+    sets = [isa for isa in SETS if isa in usable.split(', ')]
     for _ in range(TURNS):
-        for isa in SETS:
-            if isa in reasons:
-                continue
-            done = _run_worker(isa, seconds / TURNS / len(SETS))
-            if done.returncode:
-                reasons[isa] = done.stderr.strip().splitlines()[-1]
-                continue
-            for case, time in json.loads(done.stdout).items():
+        for isa in sets:
+            for case, time in _run_worker(isa, seconds / TURNS / len(sets)).items():
                 known = best.setdefault(case, {})
                 known[isa] = min(known.get(isa, time), time)
-    return [row for case, times in best.items() for row in _rows(case, times, reasons)]
+    return [row for case, times in best.items() for row in _rows(case, times)]
 
 
-def _run_worker(isa: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _run_worker(isa: str, seconds: float) -> dict[str, float]:
+    done = subprocess.run(
         [sys.executable, '-m', 'benchmarks.ops.isa', '--worker', str(seconds)],
         cwd=REPOSITORY,
         env={**os.environ, 'MMSSM_CPU_ISA': isa, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
+        check=True,
     )
+    return json.loads(done.stdout)
 
 
-def _rows(case: str, times: dict[str, float], reasons: dict[str, str]) -> list[Row]:
+def _rows(case: str, times: dict[str, float]) -> list[Row]:
     details = {isa: 1e3 * time for isa, time in times.items()}
     both = 'avx2' in times and 'avx512' in times
-    missing = '; '.join(f'{isa}: {reason}' for isa, reason in reasons.items())
+    missing = ', '.join(isa for isa in SETS if isa not in times)
     rows = [
         Row(case, 'avx512 / avx2', times['avx512'] / times['avx2'] if both else None,
-            0.55, details=details, note=missing)
+            0.55, details=details,
+            note=f'this processor has no {missing}' if missing else '')
     ]  # fmt: skip
     if 'baseline' in times and 'avx2' in times:
         rows.append(Row(case, 'baseline / avx2', times['baseline'] / times['avx2']))

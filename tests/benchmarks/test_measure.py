@@ -32,6 +32,7 @@ def test_rows_know_whether_they_are_met():
     assert Row('', '', 1.6, gate=1.5, at_least=False).met() == '**no**'
     assert Row('', '', 1.4, gate=1.5, at_least=False).met() == 'yes'
     assert Row('', '', None, gate=1.5).met() == '-'
+    assert Row('', '', 9, gate=1, counts=False).met() == 'does not count'
     assert Row('', '', 3).met() == '-'
     cells = Row('a', 'b', None, 2, note='no such thing').cells()
     assert 'not measured' in cells
