@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo test lint benchmark-lifting full
+.PHONY: env demo test lint fuzz sanitize mutants bench benchmark-lifting full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -22,6 +22,24 @@ lint: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# The proof of the scans in tests/ops, at length: new random cases at every call,
+FUZZ_CASES ?= 5000
+fuzz: env
+	MMSSM_FUZZ_CASES=$(FUZZ_CASES) MMSSM_FUZZ_FIRST=$$(date +%s) OMP_NUM_THREADS=1 \
+		$(RUN) -m pytest -q -n $(JOBS) tests/ops/test_fuzz.py
+
+# kernels built with ASan and UBSan,
+sanitize: env
+	$(RUN) tests/proof/sanitize.py
+
+# and kernels that are wrong in one place, which a test must notice.
+mutants: env
+	$(RUN) tests/proof/mutants.py
+
+# The scans beside plain PyTorch; rewrites their section of the docs. Ten minutes.
+bench: env
+	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
 
 # PoseMamba and SasMamba beside MMPose's lifters over three folds, six minutes each:
 # an hour and a half.

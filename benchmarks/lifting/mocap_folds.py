@@ -12,20 +12,16 @@ With ``--jobs 2`` two runs go side by side, each with half the cores.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import shlex
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
@@ -33,6 +29,10 @@ from mmssm.engine.time_budget import iterations_within
 from mmssm.evaluation.trivial_lifters import evaluate_trivial_lifters
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))  # where a run by this file's path does not look
+
+from benchmarks._measure import describe_machine  # noqa: E402
+
 FOLDER = 'configs/body_3d_keypoint'
 LIFTERS = {
     'PoseMamba': 'posemamba/mocap/posemamba_xs-27frm_1xb4_mocap',
@@ -181,33 +181,6 @@ def trivial_results() -> list[dict[str, object]]:
     return results
 
 
-def describe_machine() -> dict[str, str]:
-    """What the numbers were measured with."""
-    model = platform.processor()
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        names = [
-            line.partition(':')[2].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith('model name')
-        ]
-        model = names[0] if names else model
-    commit = subprocess.run(
-        ['git', 'describe', '--always', '--dirty'],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    ).stdout.strip()
-    return dict(
-        date=datetime.date.today().isoformat(),
-        machine=f'{model}, {os.cpu_count()} cores',
-        python=platform.python_version(),
-        torch=torch.__version__,
-        mmpose=metadata.version('mmpose'),
-        commit=commit,
-    )
-
-
 def network_cells(networks: list[dict]) -> list[str]:
     """Parameters, MACs of a clip and the median of clips per second."""
     if not networks:
@@ -274,7 +247,7 @@ def main(argv: list[str] | None = None) -> None:
         ]
         results = [future.result() for future in runs]
     context = {
-        **describe_machine(),
+        **describe_machine('mmpose'),
         'training': f'{args.minutes:g} minutes a run, {args.jobs} at a time, '
         f'{threads} threads each',
         'clips/s': f'forward passes in batches of {SPEED_BATCH}, of 27 frames (one '

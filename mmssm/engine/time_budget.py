@@ -24,7 +24,7 @@ class _Stopwatch(Hook):
 
 
 def iterations_within(
-    config: Config, seconds: float, probe: int = 12, warmup: int = 4
+    config: Config, seconds: float, probe: int = 48, warmup: int = 8
 ) -> int:
     """Measures a few training iterations and says how many fit into a time.
 

@@ -46,6 +46,10 @@ def describe() -> list[str]:
         obstacle = _library.obstacle(device)
         served = 'compiled kernels' if obstacle is None else f'reference: {obstacle}'
         lines.append(f'{device + ":":<11}{served}')
+    if _library.path() is not None:
+        used, usable = _library.cpu_isa()
+        hint = f' (of {usable}; {_library.ISA_ENV} forces one)'
+        lines.append(f'cpu isa:   {used}{hint if used in usable else ""}')
     if _backend.native_required():
         lines.append(f'{_backend.NATIVE_ENV} is set: the reference is an error')
     return lines

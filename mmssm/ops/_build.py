@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,8 +22,16 @@ LIBRARY = 'libmmssm_ops.so'
 # The oldest PyTorch whose stable interface the library uses.
 TORCH_TARGET = (2, 11)
 
-_FLAGS = ('-std=c++17', '-O3', '-fPIC', '-fvisibility=hidden', '-fno-strict-aliasing')
+# -Wno-psabi: vectors wider than the processor's never cross a function call.
+_FLAGS = (
+    *('-std=c++17', '-O3', '-funroll-loops', '-fPIC', '-fvisibility=hidden'),
+    *('-fno-strict-aliasing', '-Wno-psabi'),
+)
 _X86 = ('x86_64', 'AMD64')
+_AVX2 = ('-mavx2', '-mfma')
+_AVX512 = (*_AVX2, '-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw')
+# The 64-byte vectors of AVX-512, as pairs of AVX2's.
+_LOWERED = (*_AVX2, '-DMMSSM_VECTOR_BYTES=64')
 _COMPILERS = ('g++', 'clang++', 'c++')
 
 
@@ -33,7 +42,7 @@ class BuildError(RuntimeError):
 @functools.cache
 def source_hash() -> str:
     """Returns a hash of everything that decides what the library does."""
-    digest = hashlib.sha256(repr((TORCH_TARGET, _FLAGS)).encode())
+    digest = hashlib.sha256(repr((TORCH_TARGET, _FLAGS, _AVX512)).encode())
     for path in sorted(SOURCES.rglob('*')):
         if path.suffix in ('.h', '.cpp'):
             digest.update(path.relative_to(SOURCES).as_posix().encode())
@@ -70,7 +79,7 @@ def find_compiler() -> str:
     )
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, *, lowered: bool = False) -> Path:
     """Compiles the kernels into a folder.
 
     The library is put in place in one step, so that several processes may build
@@ -78,6 +87,8 @@ def build(folder: Path) -> Path:
 
     Args:
         folder: Where to put it; made if missing.
+        lowered: Whether the kernels for AVX-512 are to run on AVX2, which is
+            slow; for tests on processors without AVX-512.
 
     Returns:
         The path of the library.
@@ -94,7 +105,9 @@ def build(folder: Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix='.build-') as scratch:
-        commands = _compile_commands(compiler, root, Path(scratch), torch.__version__)
+        commands = _compile_commands(
+            compiler, root, Path(scratch), torch.__version__, lowered
+        )
         with ThreadPoolExecutor(max_workers=_num_jobs()) as pool:
             list(pool.map(_run, commands.values()))
         made = Path(scratch) / LIBRARY
@@ -123,32 +136,28 @@ def _num_jobs() -> int:
 
 
 def _compile_commands(
-    compiler: str, torch_root: Path, scratch: Path, torch_version: str
+    compiler: str, torch_root: Path, scratch: Path, torch_version: str, lowered: bool
 ) -> dict[Path, list[str]]:
     """Returns the command that makes each object file."""
     major, minor = TORCH_TARGET
-    x86 = platform.machine() in _X86
-    with_avx2 = ['-DMMSSM_WITH_AVX2'] if x86 else []
     # A file for all processors comes first: should a template ever be compiled in
     # two of them, the linker keeps the first.
-    with_torch = [
+    with_torch = (
         f'-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000',
-        '-isystem',
-        str(torch_root / 'include'),
-    ]
-    flags = {
-        'cpu/scan_baseline.cpp': [],
-        'cpu/deform_sample_baseline.cpp': [],
-        'bindings.cpp': [
-            *with_avx2,
-            f'-DMMSSM_STAMP="{stamp(torch_version)}"',
-            *with_torch,
-        ],
+        *('-isystem', str(torch_root / 'include')),
+    )
+    flags: dict[str, Sequence[str]] = {
+        'cpu/scan_baseline.cpp': (),
+        'cpu/deform_sample_baseline.cpp': (),
+        'bindings.cpp': (f'-DMMSSM_STAMP="{stamp(torch_version)}"', *with_torch),
         'deform_sample_bindings.cpp': with_torch,
+        'cpu/dispatch.cpp': ('-DMMSSM_LOWERED',) if lowered else (),
     }
-    if x86:
-        flags['cpu/scan_avx2.cpp'] = ['-mavx2', '-mfma']
-        flags['cpu/deform_sample_avx2.cpp'] = ['-mavx2', '-mfma']
+    if platform.machine() in _X86:
+        flags['cpu/dispatch.cpp'] = ('-DMMSSM_X86', *flags['cpu/dispatch.cpp'])
+        flags['cpu/scan_avx2.cpp'] = _AVX2
+        flags['cpu/deform_sample_avx2.cpp'] = _AVX2
+        flags['cpu/scan_avx512.cpp'] = _LOWERED if lowered else _AVX512
     commands = {}
     for name, extra in flags.items():
         target = scratch / f'{Path(name).stem}.o'

@@ -1,18 +1,21 @@
 """Checks of arguments, with errors that name the argument."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
 FLOAT_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
-def check_floats(**tensors: Tensor | None) -> None:
+def check_floats(optional: Collection[str], **tensors: Tensor | None) -> None:
     """Checks that all tensors are real, of known dtype and on one device.
 
     float64 is all or none: everything else may be mixed, because the state is
     float32 then.
 
     Args:
+        optional: Names of those that may be None.
         **tensors: Tensors by argument name; the first is the one that others
             are compared with.
 
@@ -23,7 +26,7 @@ def check_floats(**tensors: Tensor | None) -> None:
     first: Tensor | None = None
     first_name = next(iter(tensors))
     for name, tensor in tensors.items():
-        if tensor is None:
+        if tensor is None and name in optional:
             continue
         if not isinstance(tensor, Tensor):
             raise TypeError(f'{name} must be a tensor, got {type(tensor).__name__}')

@@ -1,5 +1,6 @@
 """Finds and loads the compiled kernels, and says why it could not."""
 
+import ctypes
 import dataclasses
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from . import _build
 
 _STAMP = re.compile(rb'mmssm-stamp:([^:\0]*):')
 _DEVICES = ('cpu', 'meta')
+ISA_ENV = 'MMSSM_CPU_ISA'
 _HOW_TO_BUILD = '`python -m mmssm.ops build` compiles them'
 
 
@@ -69,6 +71,26 @@ def obstacle(device_type: str) -> str | None:
     if device_type not in _DEVICES:
         return f'the library has no kernels for {device_type} tensors'
     return None
+
+
+def cpu_isa() -> tuple[str, str]:
+    """Asks the library in use for the instruction sets of its CPU kernels.
+
+    Returns:
+        The one in use, or what is wrong with the choice of ``MMSSM_CPU_ISA``;
+        and all that could be used here.
+
+    Raises:
+        RuntimeError: If no library is in use.
+    """
+    if _loaded.path is None:
+        raise RuntimeError(f'no library is in use: {_loaded.obstacle}')
+    library = ctypes.CDLL(str(_loaded.path))
+    answers = []
+    for function in (library.mmssm_cpu_isa, library.mmssm_usable_cpu_isas):
+        function.restype = ctypes.c_char_p
+        answers.append(function().decode())
+    return answers[0], answers[1]
 
 
 def read_stamp(path: Path) -> str | None:

@@ -2,10 +2,11 @@
 
 Each compiled scan ``mmssm::<name>`` takes its tensors first, then constants, and
 returns (output, last state, checkpoints); the checkpoints are the states that
-its gradient starts its recomputation from. The gradient is a compiled op too:
-``mmssm::<name>_backward(grad_out, grad_last_state, checkpoints, tensors...,
-constants...)`` returns one gradient per tensor. An op cannot return None, so an
-absent tensor has an empty gradient there.
+its gradient starts its recomputation from, and empty if none is asked for. The
+gradient is a compiled op too: ``mmssm::<name>_backward(grad_out,
+grad_last_state, checkpoints, tensors..., constants...)`` returns one gradient
+per tensor. An op cannot return None, so an absent tensor has an empty gradient
+there.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,13 @@ from torch import Tensor
 
 # The same number as `kCheckpointSteps` of csrc/common/scan.h.
 CHECKPOINT_STEPS = 64
+
+
+def needs_gradient(inputs: Iterable[Tensor | None]) -> bool:
+    """Whether autograd will record the call, which then keeps checkpoints."""
+    return torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in inputs
+    )
 
 
 def fake_gradients(inputs: Iterable[Tensor | None], like: Tensor) -> list[Tensor]:

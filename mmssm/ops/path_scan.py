@@ -1,7 +1,7 @@
 """One scan over tokens along several paths, summed token by token."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,40 +18,21 @@ from ._checks import (
 from .scan_paths import ScanPaths
 
 
-@overload
-def path_scan(
-    x: Tensor | Sequence[Tensor],
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    paths: ScanPaths,
-    *,
-    dt_weight: Tensor | None = ...,
-    initial_state: Tensor | None = ...,
-    return_last_state: Literal[False] = ...,
-    out_dtype: torch.dtype | None = ...,
-) -> Tensor: ...
+class Tensors(NamedTuple):
+    """The tensors of a scan, as the compiled op and the reference take them."""
+
+    x: list[Tensor]
+    dt: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    dt_bias: Tensor | None
+    dt_weight: Tensor | None
+    initial_state: Tensor | None
 
 
-@overload
-def path_scan(
-    x: Tensor | Sequence[Tensor],
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    paths: ScanPaths,
-    *,
-    dt_weight: Tensor | None = ...,
-    initial_state: Tensor | None = ...,
-    return_last_state: bool,
-    out_dtype: torch.dtype | None = ...,
-) -> Any: ...
+OPTIONAL = ('D', 'dt_bias', 'dt_weight', 'initial_state')
 
 
 def path_scan(
@@ -68,7 +49,7 @@ def path_scan(
     initial_state: Tensor | None = None,
     return_last_state: bool = False,
     out_dtype: torch.dtype | None = None,
-) -> Tensor | tuple[Tensor, Tensor]:
+) -> Any:
     """Scans a set of tokens along ``K`` paths and sums the paths per token.
 
     Path ``k`` visits the tokens ``i`` of its source in its own order::
@@ -117,34 +98,28 @@ def path_scan(
             has no path scan.
         RuntimeError: If compiled kernels are required and cannot be used.
     """
-    sources = (x,) if isinstance(x, Tensor) else tuple(x)
-    _check(sources, dt, A, B, C, D, dt_bias, paths, dt_weight, initial_state)
-    x = sources[0]
-    out_dtype = _output_dtype(x, out_dtype)
-    if choose('path_scan', x.device) == 'native':
-        return _call_native(
-            sources, dt, A, B, C, D, dt_bias, paths, dt_weight, initial_state,
-            return_last_state, out_dtype,
-        )  # fmt: skip
-    y, last_state = reference.path_scan(
-        sources, dt, A, B, C, D, dt_bias, paths, dt_weight, initial_state
-    )
-    y = y.to(out_dtype)
+    sources = [x] if isinstance(x, Tensor) else _as_sources(x)
+    tensors = Tensors(sources, dt, A, B, C, D, dt_bias, dt_weight, initial_state)
+    _check(tensors, paths)
+    out_dtype = _output_dtype(sources[0], out_dtype)
+    if choose('path_scan', sources[0].device) == 'native':
+        y, last_state = _call_native(tensors, paths, return_last_state, out_dtype)
+    else:
+        y, last_state = reference.path_scan(*tensors, paths)
+        y = y.to(out_dtype)
     return (y, last_state) if return_last_state else y
 
 
-def _check(
-    sources: tuple[Tensor, ...],
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    paths: ScanPaths,
-    dt_weight: Tensor | None,
-    initial_state: Tensor | None,
-) -> None:
+def _as_sources(x: Sequence[Tensor]) -> list[Tensor]:
+    if not isinstance(x, Sequence):
+        raise TypeError(
+            f'x must be a tensor or a sequence of tensors, got {type(x).__name__}'
+        )
+    return list(x)
+
+
+def _check(tensors: Tensors, paths: ScanPaths) -> None:
+    sources, dt, A, B, C, D, dt_bias, dt_weight, initial_state = tensors
     if not isinstance(paths, ScanPaths):
         raise TypeError(
             f'paths must be a mmssm.ops.ScanPaths, got {type(paths).__name__}'
@@ -154,11 +129,8 @@ def _check(
             f'x must hold the {paths.num_sources} source(s) that paths names, got '
             f'{len(sources)}'
         )
-    check_floats(
-        x=sources[0], **{f'x[{s}]': source for s, source in enumerate(sources)},
-        dt=dt, A=A, B=B, C=C, D=D, dt_bias=dt_bias, dt_weight=dt_weight,
-        initial_state=initial_state,
-    )  # fmt: skip
+    named = {f'x[{s}]': source for s, source in enumerate(sources)}
+    check_floats(OPTIONAL, **tensors._asdict() | {'x': sources[0]} | named)
     check_dims('x', sources[0], 'N', 'L', 'E')
     check_dims('A', A, 'K', 'E', 'd_state')
     N, L, E = sources[0].shape
@@ -218,30 +190,26 @@ def _output_dtype(x: Tensor, out_dtype: torch.dtype | None) -> torch.dtype:
 
 
 def _call_native(
-    sources: tuple[Tensor, ...],
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    paths: ScanPaths,
-    dt_weight: Tensor | None,
-    initial_state: Tensor | None,
-    return_last_state: bool,
-    out_dtype: torch.dtype,
-) -> Tensor | tuple[Tensor, Tensor]:
+    tensors: Tensors, paths: ScanPaths, return_last_state: bool, out_dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     rows, of_source, reverse = zip(*paths.steps, strict=True)
-    if paths.segment is None and initial_state is not None:
-        initial_state = initial_state.unsqueeze(2)
+    if paths.segment is None and tensors.initial_state is not None:
+        tensors = tensors._replace(initial_state=tensors.initial_state.unsqueeze(2))
     y, last_state, _ = torch.ops.mmssm.path_scan(
-        list(sources), dt, A, B, C, D, dt_bias, dt_weight, initial_state,
-        paths.index, list(rows), list(of_source), [int(r) for r in reverse],
-        _steps_per_segment(paths), paths.num_segments, return_last_state, out_dtype,
-    )  # fmt: skip
-    if not return_last_state:
-        return y
-    return y, last_state.squeeze(2) if paths.segment is None else last_state
+        *tensors,
+        paths.index,
+        list(rows),
+        list(of_source),
+        [int(r) for r in reverse],
+        _steps_per_segment(paths),
+        paths.num_segments,
+        return_last_state,
+        _native.needs_gradient((*tensors.x, *tensors[1:])),
+        out_dtype,
+    )
+    if return_last_state and paths.segment is None:
+        last_state = last_state.squeeze(2)
+    return y, last_state
 
 
 def _steps_per_segment(paths: ScanPaths) -> int:
@@ -258,34 +226,18 @@ def register_path_scan() -> None:
     _native.register_backward('path_scan_backward', _fake_backward)
 
 
-def _fake(
-    x: list[Tensor],
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    dt_bias: Tensor | None,
-    dt_weight: Tensor | None,
-    initial_state: Tensor | None,
-    index: Tensor,
-    rows: list[int],
-    sources: list[int],
-    reverse: list[int],
-    segment: int,
-    segments: int,
-    return_last_state: bool,
-    out_dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _fake(x: list[Tensor], dt: Tensor, A: Tensor, *rest: Any) -> Any:
+    *_, segment, segments, return_last_state, for_backward, out_dtype = rest
     N, L, E = x[0].shape
     K, _, d_state = A.shape
     dtype = state_dtype(x[0].dtype)
     slots = segment // _native.CHECKPOINT_STEPS
     last_state = (N, K, segments, E, d_state) if return_last_state else (0,)
+    checkpoints = (N, K, segments, slots, d_state, E) if for_backward else (0,)
     return (
         x[0].new_empty((N, L, E), dtype=out_dtype),
         x[0].new_empty(last_state, dtype=dtype),
-        x[0].new_empty((N, K, segments, slots, d_state, E), dtype=dtype),
+        x[0].new_empty(checkpoints, dtype=dtype),
     )
 
 
@@ -324,4 +276,4 @@ def _backward(
     grad_x, *gradients = torch.ops.mmssm.path_scan_backward(
         grad_y, grad_last_state, checkpoints, x, *tensors, index, *ctx.constants
     )
-    return grad_x, *_native.drop_absent(gradients, tensors), *[None] * 8
+    return grad_x, *_native.drop_absent(gradients, tensors), *[None] * 9

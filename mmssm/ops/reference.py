@@ -27,8 +27,8 @@ def selective_scan(
     C: Tensor,
     D: Tensor | None,
     delta_bias: Tensor | None,
-    delta_softplus: bool,
     initial_state: Tensor | None,
+    delta_softplus: bool,
 ) -> tuple[Tensor, Tensor]:
     """Defines `mmssm.ops.selective_scan`, before the gate ``z``.
 
@@ -73,9 +73,9 @@ def path_scan(
     C: Tensor,
     D: Tensor | None,
     dt_bias: Tensor | None,
-    paths: ScanPaths,
     dt_weight: Tensor | None,
     initial_state: Tensor | None,
+    paths: ScanPaths,
 ) -> tuple[Tensor, Tensor]:
     """Defines `mmssm.ops.path_scan`.
 

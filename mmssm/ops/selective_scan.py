@@ -1,7 +1,7 @@
 """The selective scan of Mamba, with the arguments of mamba-ssm."""
 
 import importlib
-from typing import Any, Literal, overload
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,36 +12,20 @@ from ._backend import choose
 from ._checks import check_dims, check_floats, check_shape, state_dtype
 
 
-@overload
-def selective_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = ...,
-    z: Tensor | None = ...,
-    delta_bias: Tensor | None = ...,
-    delta_softplus: bool = ...,
-    return_last_state: Literal[False] = ...,
-    initial_state: Tensor | None = ...,
-) -> Tensor: ...
+class Tensors(NamedTuple):
+    """The tensors of a scan, as the compiled op and the reference take them."""
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    delta_bias: Tensor | None
+    initial_state: Tensor | None
 
 
-@overload
-def selective_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = ...,
-    z: Tensor | None = ...,
-    delta_bias: Tensor | None = ...,
-    delta_softplus: bool = ...,
-    return_last_state: bool = ...,
-    initial_state: Tensor | None = ...,
-) -> Any: ...
+OPTIONAL = ('D', 'z', 'delta_bias', 'initial_state')
 
 
 def selective_scan(
@@ -56,7 +40,7 @@ def selective_scan(
     delta_softplus: bool = False,
     return_last_state: bool = False,
     initial_state: Tensor | None = None,
-) -> Tensor | tuple[Tensor, Tensor]:
+) -> Any:
     """Scans each channel of a sequence with input-dependent dynamics.
 
     With ``delta' = softplus(delta + delta_bias)`` (softplus if asked for), for
@@ -104,44 +88,32 @@ def selective_scan(
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State
         Spaces", Algorithm 2.
     """
-    _check(u, delta, A, B, C, D, z, delta_bias, initial_state)
+    tensors = Tensors(u, delta, A, B, C, D, delta_bias, initial_state)
+    _check(tensors, z)
     chosen = choose('selective_scan', u.device, _obstacle(B, C))
     if chosen == 'mamba_ssm':
-        return _mamba_ssm(
-            u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state,
-            initial_state,
-        )  # fmt: skip
+        return _mamba_ssm(tensors, z, delta_softplus, return_last_state)
     if chosen == 'native':
+        tensors = tensors._replace(B=_grouped(B), C=_grouped(C))
         wide = state_dtype(u.dtype) if z is not None else u.dtype
         out, last_state, _ = torch.ops.mmssm.selective_scan(
-            u, delta, A, _grouped(B), _grouped(C), D, delta_bias, initial_state,
-            delta_softplus, return_last_state, wide,
-        )  # fmt: skip
-    else:
-        out, last_state = reference.selective_scan(
-            u, delta, A, B, C, D, delta_bias, delta_softplus, initial_state
+            *tensors,
+            delta_softplus,
+            return_last_state,
+            _native.needs_gradient(tensors),
+            wide,
         )
+    else:
+        out, last_state = reference.selective_scan(*tensors, delta_softplus)
     if z is not None:
         out = out * F.silu(z.to(state_dtype(u.dtype)))
     out = out.to(u.dtype)
     return (out, last_state) if return_last_state else out
 
 
-def _check(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    initial_state: Tensor | None,
-) -> None:
-    check_floats(
-        u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias,
-        initial_state=initial_state,
-    )  # fmt: skip
+def _check(tensors: Tensors, z: Tensor | None) -> None:
+    check_floats(OPTIONAL, **tensors._asdict(), z=z)
+    u, delta, A, B, C, D, delta_bias, initial_state = tensors
     check_dims('u', u, 'N', 'E', 'L')
     check_dims('A', A, 'E', 'd_state')
     N, E, L = u.shape
@@ -197,18 +169,9 @@ def _obstacle(B: Tensor, C: Tensor) -> str | None:
 
 
 def _mamba_ssm(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    return_last_state: bool,
-    initial_state: Tensor | None,
+    tensors: Tensors, z: Tensor | None, delta_softplus: bool, return_last_state: bool
 ) -> Any:
+    *first, delta_bias, initial_state = tensors
     if initial_state is not None:
         raise ValueError(
             "initial_state is not known to the backend 'mamba_ssm'; use 'auto', "
@@ -223,7 +186,7 @@ def _mamba_ssm(
             "'native' or 'reference'"
         ) from error
     return interface.selective_scan_fn(
-        u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state
+        *first, z, delta_bias, delta_softplus, return_last_state
     )
 
 
@@ -235,28 +198,18 @@ def register_selective_scan() -> None:
     _native.register_backward('selective_scan_backward', _fake_backward)
 
 
-def _fake(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    initial_state: Tensor | None,
-    delta_softplus: bool,
-    return_last_state: bool,
-    out_dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _fake(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, *rest: Any) -> Any:
+    *_, return_last_state, for_backward, out_dtype = rest
     N, E, L = u.shape
     G, d_state = B.shape[1:3]
     dtype = state_dtype(u.dtype)
     last_state = (N, E, d_state) if return_last_state else (0,)
     slots = L // _native.CHECKPOINT_STEPS
+    checkpoints = (N, G, 1, slots, d_state, E // G) if for_backward else (0,)
     return (
         u.new_empty((N, E, L), dtype=out_dtype),
         u.new_empty(last_state, dtype=dtype),
-        u.new_empty((N, G, 1, slots, d_state, E // G), dtype=dtype),
+        u.new_empty(checkpoints, dtype=dtype),
     )
 
 
@@ -271,7 +224,7 @@ def _fake_backward(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    *tensors, ctx.delta_softplus, ctx.has_last_state, _ = inputs
+    *tensors, ctx.delta_softplus, ctx.has_last_state, _, _ = inputs
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, output[2])
 
@@ -287,4 +240,4 @@ def _backward(
     gradients = torch.ops.mmssm.selective_scan_backward(
         grad_out, grad_last_state, checkpoints, *tensors, ctx.delta_softplus
     )
-    return *_native.drop_absent(gradients, tensors), None, None, None
+    return *_native.drop_absent(gradients, tensors), *[None] * 4

@@ -1,44 +1,13 @@
 """Tests of `mmssm.ops.path_scan`."""
 
-import numpy as np
 import pytest
 import torch
 from helpers import scan_oracle
+from helpers.scan_arguments import F64, FOUR
+from helpers.scan_arguments import path_arguments as make
+from helpers.scan_cases import error
 
 from mmssm.ops import ScanPaths, backend, path_scan, selective_scan
-
-F64 = torch.float64
-FOUR = ((0, 0, False), (1, 1, False), (0, 0, True), (1, 1, True))
-
-
-def make(
-    N=2, L=9, E=5, R=3, d_state=3, steps=FOUR, segment=None, dtype=F64, grad=False
-):
-    """Returns paths and all tensors of a path scan by name."""
-    generator = torch.Generator().manual_seed(0)
-    K = len(steps)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
-
-    index = torch.stack([torch.arange(L), torch.randperm(L, generator=generator)])
-    paths = ScanPaths(index, steps, segment)
-    segments = () if segment is None else (paths.num_segments,)
-    arguments = {f'x{s}': normal(N, L, E) for s in range(paths.num_sources)}
-    arguments |= {
-        'dt': normal(N, K, L, R or E),
-        'A': -normal(K, E, d_state).exp(),
-        'B': normal(N, K, L, d_state),
-        'C': normal(N, K, L, d_state),
-        'D': normal(K, E),
-        'dt_bias': normal(K, E) - 1,
-        'dt_weight': normal(K, E, R) if R else None,
-        'initial_state': normal(N, K, *segments, E, d_state),
-    }
-    return paths, {
-        k: None if v is None else v.to(dtype).requires_grad_(grad)
-        for k, v in arguments.items()
-    }
 
 
 def scan(paths, arguments, **options):
@@ -65,11 +34,6 @@ def oracle(paths, arguments):
         **values,
     )
     return y, states if paths.segment else states[:, :, 0]
-
-
-def error(got, expected):
-    got = got.detach().double().numpy()
-    return np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2))
 
 
 def check(paths, arguments, most=1e-14):
@@ -174,24 +138,6 @@ def test_kernels_agree_with_the_reference(native, sizes, dtype, most):
     names = ('y', 'last_state', *arguments)
     for name, a, b in zip(names, got, expected, strict=True):
         assert error(a, b.detach().double().numpy()) < most, name
-
-
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_tokens_with_float_weights(native, dtype):
-    paths, arguments = make(2, 130, 20, 3, 16, dtype=dtype)
-    for name in ('A', 'D', 'dt_bias', 'initial_state'):
-        arguments[name] = arguments[name].float()
-    exact = {k: v.double().requires_grad_() for k, v in arguments.items()}
-    arguments = {k: v.requires_grad_() for k, v in arguments.items()}
-    unit = torch.finfo(dtype).eps
-    (y, last), (y64, _) = scan(paths, arguments), scan(paths, exact)
-    assert (y.dtype, last.dtype) == (dtype, torch.float32)
-    assert error(y, y64.detach().numpy()) < unit / 2
-    y.sum().backward()
-    y64.sum().backward()
-    for name, value in arguments.items():
-        assert value.grad.dtype == value.dtype
-        assert error(value.grad, exact[name].grad.numpy()) < unit, name
 
 
 def test_output_dtype(implementation):
@@ -302,21 +248,6 @@ def test_views_of_one_projection(native):
     assert joint.grad.abs().min() > 0
 
 
-def test_results_do_not_depend_on_threads(native):
-    paths, arguments = make(5, 150, 70, 3, 4, dtype=torch.float32, grad=True)
-    before = torch.get_num_threads()
-    results = []
-    try:
-        for threads in (1, 2, 3, 1):
-            torch.set_num_threads(threads)
-            results.append(_gradients(paths, arguments))
-    finally:
-        torch.set_num_threads(before)
-    for other in results[1:]:
-        for a, b in zip(results[0], other, strict=True):
-            assert torch.equal(a, b)
-
-
 @pytest.mark.parametrize('sizes', [{'N': 0}, {'E': 0}, {'L': 0}, {'d_state': 0}])
 @pytest.mark.parametrize('segment', [None, 4])
 def test_empty_sizes(implementation, sizes, segment):
@@ -351,66 +282,6 @@ def test_nan_stays_in_its_channel_and_after_its_step(implementation):
     assert y[1, 40:, 7].isnan().all()
 
 
-def test_registration(native):
-    """Schema, gradient, fakes and compilation of both compiled ops."""
-    for segment, full in ((None, True), (2, False)):
-        paths, a = make(1, 70 if full else 5, 3, 2, 2, segment=segment, grad=True)
-        x = [a.pop('x0'), a.pop('x1')]
-        state = a.pop('initial_state')
-        tensors = list(a.values())
-        if segment is None:
-            state = state.unsqueeze(2)
-        if not full:
-            tensors[4:6] = None, None
-        rows, sources, reverse = (
-            list(map(int, v)) for v in zip(*paths.steps, strict=True)
-        )
-        path = (
-            paths.index, rows, sources, reverse, segment or 70, paths.num_segments,
-        )  # fmt: skip
-        op = torch.ops.mmssm.path_scan
-        torch.library.opcheck(op.default, (x, *tensors, state, *path, full, F64))
-        fixed = [t if t is None else t.detach() for t in (*tensors, state)]
-        x = [t.detach() for t in x]
-        y, last, kept = op(x, *fixed, *path, True, F64)
-        torch.library.opcheck(
-            torch.ops.mmssm.path_scan_backward.default,
-            (y, last if full else None, kept, x, *fixed, *path),
-        )
-
-
-class Layer(torch.nn.Module):
-    """A module that holds its paths, as models do."""
-
-    def __init__(self, paths, arguments):
-        super().__init__()
-        self.paths = paths
-        self.rest = {
-            k: arguments[k] for k in ('A', 'D', 'dt_bias', 'dt_weight', 'B', 'C')
-        }
-
-    def forward(self, x, dt):
-        return path_scan((x, x.flip(-1)), dt, paths=self.paths, **self.rest)
-
-
-@pytest.mark.parametrize('segment', [None, 4])
-def test_compiles_in_one_graph_and_exports(native, segment):
-    paths, arguments = make(1, 9, 4, 2, 2, segment=segment, dtype=torch.float32)
-    layer = Layer(paths, arguments)
-    inputs = arguments['x0'].requires_grad_(), arguments['dt']
-    expected = layer(*inputs)
-    compiled = torch.compile(layer, fullgraph=True, backend='aot_eager')
-    got = compiled(*inputs)
-    torch.testing.assert_close(got, expected)
-    torch.testing.assert_close(
-        torch.autograd.grad(got.sum(), inputs[0]),
-        torch.autograd.grad(expected.sum(), inputs[0]),
-    )
-    with torch.no_grad():
-        exported = torch.export.export(layer, inputs)
-    assert torch.equal(exported.module()(*inputs), expected)
-
-
 def test_shapes_on_the_meta_device(implementation):
     paths, arguments = make(segment=4, dtype=torch.bfloat16)
     arguments = {k: v.to('meta') for k, v in arguments.items()}
@@ -420,37 +291,6 @@ def test_shapes_on_the_meta_device(implementation):
         arguments['initial_state'].shape,
         torch.float32,
     )
-
-
-def test_saves_inputs_and_checkpoints_only(native):
-    paths, arguments = make(2, 256, 16, 4, 8, dtype=torch.float32, grad=True)
-    saved = {}
-    hooks = torch.autograd.graph.saved_tensors_hooks(
-        lambda t: saved.setdefault(t.data_ptr(), t), lambda t: t
-    )
-    with hooks:
-        scan(paths, arguments)
-    inputs = {t.data_ptr() for t in (*arguments.values(), paths.index)}
-    extra = [t for pointer, t in saved.items() if pointer not in inputs]
-    # One state of (d_state, E) every 64 steps.
-    assert [t.numel() for t in extra] == [2 * 4 * (256 // 64) * 8 * 16]
-
-
-def test_reference_backward_grows_linearly():
-    """What autograd keeps per step must not grow with the length."""
-    kept = {}
-    for L in (64, 256):
-        paths, arguments = make(1, L, 4, 2, 4, grad=True)
-        sizes = []
-        hooks = torch.autograd.graph.saved_tensors_hooks(
-            lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t
-        )
-        with hooks, backend('reference'):
-            scan(paths, arguments)
-        kept[L] = sum(sizes)
-    assert kept[256] < 4.5 * kept[64]
-    # Far less than all states: 256 steps of (N, K, E, d_state).
-    assert kept[256] < 256 * 4 * 4 * 4 * 4
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,13 @@
 """Tests of `mmssm.ops.selective_scan`."""
 
-import numpy as np
 import pytest
 import torch
 from helpers import scan_oracle
+from helpers.scan_arguments import F64
+from helpers.scan_arguments import selective_arguments as make
+from helpers.scan_cases import error
 
 from mmssm.ops import backend, selective_scan
-
-F64 = torch.float64
-
-
-def make(N=2, E=6, L=9, d_state=3, groups=2, dtype=F64, seed=0, grad=False):
-    """Returns all arguments of a selective scan by name."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
-
-    arguments = {
-        'u': normal(N, E, L),
-        'delta': normal(N, E, L) - 1,
-        'A': -normal(E, d_state).exp(),
-        'B': normal(N, groups, d_state, L),
-        'C': normal(N, groups, d_state, L),
-        'D': normal(E),
-        'z': normal(N, E, L),
-        'delta_bias': normal(E),
-        'initial_state': normal(N, E, d_state),
-    }
-    return {k: v.to(dtype).requires_grad_(grad) for k, v in arguments.items()}
 
 
 def oracle(arguments, delta_softplus=True):
@@ -41,12 +20,6 @@ def scan(arguments, delta_softplus=True):
     return selective_scan(
         **arguments, delta_softplus=delta_softplus, return_last_state=True
     )
-
-
-def error(got, expected):
-    """RMS error relative to the RMS of what is expected."""
-    got = got.detach().double().numpy()
-    return np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2))
 
 
 @pytest.mark.parametrize(
@@ -137,114 +110,6 @@ def test_gradients_of_what_is_asked_for(implementation):
     assert arguments['u'].grad is None
 
 
-@pytest.mark.parametrize(
-    ('dtype', 'forward', 'backward'),
-    [
-        (torch.float32, 1e-6, 5e-6),
-        (torch.bfloat16, 3e-3, 6e-3),
-        (torch.float16, 4e-4, 8e-4),
-    ],
-)
-def test_precision(native, dtype, forward, backward):
-    """Errors of kernels stay within what rounding the results costs."""
-    arguments = make(2, 32, 130, 16, 2, dtype=dtype)
-    for name in ('A', 'D', 'delta_bias', 'initial_state'):
-        arguments[name] = arguments[name].float()
-    exact = {k: v.double().requires_grad_() for k, v in arguments.items()}
-    for value in arguments.values():
-        value.requires_grad_()
-    out, last = scan(arguments)
-    out64, last64 = scan(exact)
-    assert (out.dtype, last.dtype) == (dtype, torch.float32)
-    assert error(out, out64.detach().numpy()) < forward
-    assert error(last, last64.detach().numpy()) < 1e-6
-
-    cotangent = torch.randn(out.shape).to(dtype)
-    out.backward(cotangent)
-    out64.backward(cotangent.double())
-    for name, value in arguments.items():
-        assert value.grad.dtype == value.dtype
-        assert error(value.grad, exact[name].grad.numpy()) < backward, name
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_every_half_number_survives(native, dtype):
-    """Conversion to float and back, for all bit patterns: y = 1 * x."""
-    bits = torch.arange(-(2**15), 2**15, dtype=torch.int16)
-    u = bits.view(dtype).view(1, 1, -1)
-    zero = torch.zeros(1, 1, u.shape[2])
-    y = selective_scan(
-        u, zero, torch.zeros(1, 0), zero[:, :0], zero[:, :0], torch.ones(1)
-    )
-    same = (y.view(torch.int16) == u.view(torch.int16)) | (y.isnan() & u.isnan())
-    assert same.all()
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_rounding_is_that_of_torch(native, dtype):
-    generator = torch.Generator().manual_seed(0)
-    spread = torch.randn(4000, generator=generator).mul(12).exp2()
-    edges = torch.tensor([65504.0, 65519.9, 65520.0, 1e9, 6.1e-5, 6e-8, 2.9e-8, 0.0])
-    u = torch.cat([spread, -spread, edges, edges.neg()]).view(1, 1, -1)
-    weight = torch.ones(1, dtype=dtype)
-    zero = torch.zeros(1, 1, u.shape[2])
-    y = torch.ops.mmssm.selective_scan(
-        u, zero, torch.zeros(1, 0), zero[:, None, :0], zero[:, None, :0], weight, None,
-        None, False, False, dtype,
-    )[0]  # fmt: skip
-    assert torch.equal(y, u.to(dtype))
-
-
-def test_exponential_and_softplus(native):
-    """The kernel's own functions against torch, over their whole range."""
-    raw = torch.cat([torch.linspace(-87, 30, 20001), torch.tensor([-1e4, 1e4, -0.0])])
-    # One step of each channel from zero, with B = C = u = 1: y = softplus(delta).
-    one = torch.ones(1, 1, 1)
-    delta = raw.view(1, -1, 1)
-    y = selective_scan(
-        torch.ones_like(delta), delta, -torch.ones(len(raw), 1), one, one,
-        delta_softplus=True,
-    )  # fmt: skip
-    exact = torch.nn.functional.softplus(delta.double())
-    relative = (y.double() - exact).abs() / exact.clamp(min=1e-37)
-    assert relative.max() < 5e-7
-
-    # One step from the state 1 without input: h = exp(delta A).
-    exponent = torch.linspace(-86.9, 88, 40000)
-    _, h = selective_scan(
-        torch.zeros(1, 40000, 1), torch.ones(1, 40000, 1), exponent[:, None],
-        torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), return_last_state=True,
-        initial_state=torch.ones(1, 40000, 1),
-    )  # fmt: skip
-    # The kernel rounds exponent * log2(e): half a unit of it is that much of h.
-    allowed = 3e-7 + exponent.abs() * 1.2e-7
-    relative = (h.flatten().double() / exponent.double().exp() - 1).abs()
-    assert (relative < allowed).all()
-    assert relative[exponent.abs() < 1].max() < 3.5e-7
-
-
-def test_exponential_beyond_its_range(native):
-    exponents = torch.tensor([[-1e30], [-torch.inf], [-200.0], [200.0], [0.0]])
-    _, h = selective_scan(
-        torch.zeros(1, 5, 1), torch.ones(1, 5, 1), exponents, torch.zeros(1, 1, 1),
-        torch.zeros(1, 1, 1), return_last_state=True,
-        initial_state=torch.ones(1, 5, 1),
-    )  # fmt: skip
-    assert h.flatten().tolist() == [0.0, 0.0, 0.0, torch.inf, 1.0]
-
-
-def test_long_memory_does_not_drift(native):
-    """Errors of decays next to 1 add up to no more than their rounding does."""
-    L = 4131
-    delta = torch.full((1, 1, L), 1e-6)
-    zero = torch.zeros(1, 1, L)
-    _, h = selective_scan(
-        zero, delta, -torch.ones(1, 1), zero, zero, return_last_state=True,
-        initial_state=torch.ones(1, 1, 1),
-    )  # fmt: skip
-    assert h.item() == pytest.approx(np.exp(-1e-6 * L), rel=1.5e-4)
-
-
 def _layouts(tensor):
     """Yields the tensor's values in other memory layouts."""
     yield tensor.transpose(0, -1).contiguous().transpose(0, -1)
@@ -300,20 +165,39 @@ def test_empty_sizes(implementation, sizes):
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_nan_stays_in_its_row_and_after_its_step(implementation, value):
+@pytest.mark.parametrize('name', ['u', 'delta', 'B', 'C'])
+def test_nan_stays_in_its_row_and_after_its_step(implementation, name, value):
+    """The row of B and C is a sample, that of the others a channel of it."""
     arguments = make(2, 20, 70, 3, 1, grad=True)
+    del arguments['z']
     clean, _ = scan(arguments)
-    u = arguments['u'].detach().clone()
-    u[1, 7, 40] = value
-    spoilt = {**arguments, 'u': u.requires_grad_()}
-    out, _ = scan(spoilt)
+    spoilt = arguments[name].detach().clone()
+    row = (1, 7) if name in ('u', 'delta') else (1,)
+    spoilt[(*row, ..., 40)] = value
+    arguments[name] = spoilt.requires_grad_()
+    out, _ = scan(arguments)
     hit = torch.zeros_like(out, dtype=torch.bool)
-    hit[1, 7, 40:] = True
+    hit[row][..., 40:] = True
     assert torch.equal(out[~hit], clean[~hit])
-    assert not out[1, 7, 40:].isfinite().any()
+    assert not out[row][..., 40].isfinite().any()
     # A gradient of one row reaches that row's inputs only.
-    (du,) = torch.autograd.grad(out[0].sum(), spoilt['u'])
-    assert du.isfinite().all()
+    (du,) = torch.autograd.grad(out[0].sum(), arguments['u'])
+    assert du[0].isfinite().all()
+
+
+def test_channels_do_not_know_their_places(native):
+    """A channel's lane, block and neighbours change nothing, to the bit."""
+    arguments = make(2, 37, 70, 3, 1, dtype=torch.float32)
+    del arguments['z']
+    out, last = scan(arguments)
+    order = torch.randperm(37, generator=torch.Generator().manual_seed(3))
+    moved = {
+        k: v if k in ('B', 'C') else v[order] if v.shape[0] == 37 else v[:, order]
+        for k, v in arguments.items()
+    }
+    out2, last2 = scan(moved)
+    assert torch.equal(out2, out[:, order])
+    assert torch.equal(last2, last[:, order])
 
 
 def test_concatenation_passes_the_state_on(native):
@@ -337,40 +221,6 @@ def test_autocast_leaves_the_dtype_of_u(implementation):
         out = scan(arguments)[0]
     assert out.dtype == torch.float32
     assert torch.equal(out, expected)
-
-
-def test_registration(native):
-    """Schema, gradient, fakes and compilation of both compiled ops."""
-    a = make(1, 4, 70, 2, 2, grad=True)
-    tensors = (a['u'], a['delta'], a['A'], a['B'], a['C'], a['D'], a['delta_bias'])
-    op = torch.ops.mmssm.selective_scan
-    torch.library.opcheck(op.default, (*tensors, a['initial_state'], True, True, F64))
-    torch.library.opcheck(
-        op.default, (*tensors[:5], None, None, None, False, False, F64)
-    )
-    tensors = tuple(t.detach() for t in tensors)
-    out, last, kept = op(*tensors, None, True, True, F64)
-    torch.library.opcheck(
-        torch.ops.mmssm.selective_scan_backward.default,
-        (out, last, kept, *tensors, None, True),
-    )
-
-
-def test_compiles_and_exports(native):
-    arguments = make(1, 4, 6, 2, 1, dtype=torch.float32)
-    expected = scan(arguments)[0]
-    compiled = torch.compile(
-        lambda **a: scan(a)[0], fullgraph=True, backend='aot_eager', dynamic=True
-    )
-    torch.testing.assert_close(compiled(**arguments), expected)
-
-    class Module(torch.nn.Module):
-        def forward(self, u, delta, A, B, C):
-            return selective_scan(u, delta, A, B, C)
-
-    inputs = tuple(arguments[k] for k in ('u', 'delta', 'A', 'B', 'C'))
-    exported = torch.export.export(Module(), inputs)
-    assert torch.equal(exported.module()(*inputs), Module()(*inputs))
 
 
 def test_second_gradient_names_the_way_out(native):

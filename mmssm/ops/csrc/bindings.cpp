@@ -23,6 +23,19 @@
 extern "C" __attribute__((used, visibility("default")))
 const char mmssm_stamp[] = "mmssm-stamp:" MMSSM_STAMP ":";
 
+// For the report of _library.py: the instruction set in use, or what is wrong with
+// the choice; and those that could be used.
+extern "C" __attribute__((used, visibility("default")))
+const char* mmssm_cpu_isa() {
+  const mmssm::IsaChoice& isa = mmssm::chosen_isa();
+  return (isa.kernels ? isa.name : isa.error).c_str();
+}
+
+extern "C" __attribute__((used, visibility("default")))
+const char* mmssm_usable_cpu_isas() {
+  return mmssm::chosen_isa().usable.c_str();
+}
+
 namespace mmssm {
 namespace {
 
@@ -76,19 +89,10 @@ View shifted(View view, int64_t elements) {
   return view;
 }
 
-const KernelSet& best_kernels() {
-#if defined(MMSSM_WITH_AVX2)
-  static const bool has_avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (has_avx2) {
-    return avx2::kernels;
-  }
-#endif
-  return baseline::kernels;
-}
-
 const Kernels& kernels_for(ScalarType state) {
-  return state == ScalarType::Double ? best_kernels().double_ : best_kernels().single;
+  const IsaChoice& isa = chosen_isa();
+  STD_TORCH_CHECK(isa.kernels != nullptr, isa.error);
+  return state == ScalarType::Double ? isa.kernels->double_ : isa.kernels->single;
 }
 
 ScalarType state_dtype(const Tensor& tensor) {
@@ -155,7 +159,7 @@ void run_backward(
   BackwardPlan plan = kernels.plan(scan);
   const ScalarType dtype =
       kernels.element_size == 8 ? ScalarType::Double : ScalarType::Float;
-  const Tensor token_sums = zeros(
+  const Tensor token_sums = empty(
       like,
       {plan.block_parts, scan.batch, scan.paths, scan.tokens,
        2 * scan.states + scan.rank},
@@ -167,21 +171,37 @@ void run_backward(
       dtype);
   plan.token_sums = const_cast<void*>(token_sums.data_ptr());
   plan.weight_sums = const_cast<void*>(weight_sums.data_ptr());
-  const int64_t sets = scan.merge ? 1 : scan.paths;
   const int64_t bytes = kernels.backward_scratch(scan);
   torch::stable::parallel_for(
-      0, plan.batch_parts * plan.block_parts * sets, 1,
+      0, plan.batch_parts * plan.block_parts * scan.sources, 1,
       [&](int64_t begin, int64_t end) {
         Scratch scratch(bytes);
         kernels.backward(scan, grad, plan, begin, end, scratch.get());
       });
   torch::stable::parallel_for(
       0, scan.batch * scan.paths, 1, [&](int64_t begin, int64_t end) {
-        kernels.reduce_tokens(scan, grad, plan, begin, end);
+        Scratch scratch(bytes);
+        kernels.reduce_tokens(scan, grad, plan, begin, end, scratch.get());
       });
   torch::stable::parallel_for(0, scan.paths, 1, [&](int64_t begin, int64_t end) {
     kernels.reduce_weights(scan, grad, plan, begin, end);
   });
+}
+
+Sizes checkpoint_sizes(const Scan& s) {
+  return {s.batch, s.paths, s.segments, num_slots(s), s.states, s.channels};
+}
+
+Tensor empty_checkpoints(
+    const Tensor& like, const Scan& scan, ScalarType dtype, bool for_backward) {
+  return empty(like, for_backward ? checkpoint_sizes(scan) : Sizes{0}, dtype);
+}
+
+void* checkpoints_of(const Scan& scan, const Tensor& checkpoints) {
+  STD_TORCH_CHECK(
+      sizes_of(checkpoints) == checkpoint_sizes(scan) && checkpoints.is_contiguous(),
+      "mmssm: the forward was not called with for_backward");
+  return const_cast<void*>(checkpoints.data_ptr());
 }
 
 void fill_zeros(std::vector<Tensor> tensors) {
@@ -285,7 +305,7 @@ struct SelectiveScan {
 std::tuple<Tensor, Tensor, Tensor> selective_scan(
     Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, OptionalTensor D,
     OptionalTensor delta_bias, OptionalTensor initial_state, bool delta_softplus,
-    bool return_last_state, ScalarType out_dtype) {
+    bool return_last_state, bool for_backward, ScalarType out_dtype) {
   SelectiveScan call(
       u, delta, A, B, C, D, delta_bias, initial_state, delta_softplus);
   Scan& scan = call.scan;
@@ -294,17 +314,13 @@ std::tuple<Tensor, Tensor, Tensor> selective_scan(
   Tensor last_state = return_last_state
                           ? empty(u, {u.size(0), u.size(1), A.size(1)}, dtype)
                           : empty(u, {0}, dtype);
-  Tensor checkpoints = empty(
-      u,
-      {scan.batch, scan.paths, 1, scan.tokens / kCheckpointSteps, scan.states,
-       scan.channels},
-      dtype);
+  Tensor checkpoints = empty_checkpoints(u, scan, dtype, for_backward);
   if (is_empty(scan)) {
     return {out, last_state, checkpoints};
   }
   scan.y = call.groups.output(out);
   scan.last_state = return_last_state ? call.groups.state(last_state) : View{};
-  scan.checkpoints = const_cast<void*>(checkpoints.data_ptr());
+  scan.checkpoints = for_backward ? const_cast<void*>(checkpoints.data_ptr()) : nullptr;
   run_forward(scan, kernels_for(dtype));
   return {out, last_state, checkpoints};
 }
@@ -326,7 +342,7 @@ selective_scan_backward(
     fill_zeros({dA, dB, dC, dD, dbias});
     return {du, ddelta, dA, dB, dC, dD, dbias, dinitial};
   }
-  scan.checkpoints = const_cast<void*>(checkpoints.data_ptr());
+  scan.checkpoints = checkpoints_of(scan, checkpoints);
   const std::vector<View> du_views = call.groups.split(du);
   ScanGrad grad;
   grad.y = call.groups.output(grad_out);
@@ -398,7 +414,8 @@ std::tuple<Tensor, Tensor, Tensor> path_scan(
     std::vector<Tensor> x, Tensor dt, Tensor A, Tensor B, Tensor C, OptionalTensor D,
     OptionalTensor dt_bias, OptionalTensor dt_weight, OptionalTensor initial_state,
     Tensor index, Sizes rows, Sizes source, Sizes reverse, int64_t segment,
-    int64_t segments, bool return_last_state, ScalarType out_dtype) {
+    int64_t segments, bool return_last_state, bool for_backward,
+    ScalarType out_dtype) {
   PathScan call(
       x, dt, A, B, C, D, dt_bias, dt_weight, initial_state, index, rows, source,
       reverse, segment, segments);
@@ -411,10 +428,7 @@ std::tuple<Tensor, Tensor, Tensor> path_scan(
                 x[0], {scan.batch, scan.paths, segments, scan.channels, scan.states},
                 dtype)
           : empty(x[0], {0}, dtype);
-  Tensor checkpoints = empty(
-      x[0],
-      {scan.batch, scan.paths, segments, num_slots(scan), scan.states, scan.channels},
-      dtype);
+  Tensor checkpoints = empty_checkpoints(x[0], scan, dtype, for_backward);
   if (is_empty(scan)) {
     return {y, last_state, checkpoints};
   }
@@ -422,7 +436,7 @@ std::tuple<Tensor, Tensor, Tensor> path_scan(
   if (return_last_state) {
     scan.last_state = view_of(last_state, {0, 1, 2, 3, 4});
   }
-  scan.checkpoints = const_cast<void*>(checkpoints.data_ptr());
+  scan.checkpoints = for_backward ? const_cast<void*>(checkpoints.data_ptr()) : nullptr;
   run_forward(scan, kernels_for(dtype));
   return {y, last_state, checkpoints};
 }
@@ -455,7 +469,7 @@ path_scan_backward(
     fill_zeros({ddt, dA, dB, dC, dD, dbias, dweight});
     return {dx, ddt, dA, dB, dC, dD, dbias, dweight, dinitial};
   }
-  scan.checkpoints = const_cast<void*>(checkpoints.data_ptr());
+  scan.checkpoints = checkpoints_of(scan, checkpoints);
   ScanGrad grad;
   grad.y = view_of(grad_y, {0, 1, 2, -1});
   grad.last_state = view_of(grad_last_state, {0, 1, 2, 3, 4});
@@ -478,7 +492,7 @@ STABLE_TORCH_LIBRARY(mmssm, m) {
   m.def(
       "selective_scan(Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, "
       "Tensor? delta_bias, Tensor? initial_state, bool delta_softplus, "
-      "bool return_last_state, ScalarType out_dtype) -> (Tensor, Tensor, Tensor)");
+      "bool return_last_state, bool for_backward, ScalarType out_dtype) -> (Tensor, Tensor, Tensor)");
   m.def(
       "selective_scan_backward(Tensor grad_out, Tensor? grad_last_state, "
       "Tensor checkpoints, Tensor u, Tensor delta, Tensor A, Tensor B, Tensor C, "
@@ -488,7 +502,7 @@ STABLE_TORCH_LIBRARY(mmssm, m) {
       "path_scan(Tensor[] x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, "
       "Tensor? dt_bias, Tensor? dt_weight, Tensor? initial_state, Tensor index, "
       "int[] rows, int[] sources, int[] reverse, SymInt segment, SymInt segments, "
-      "bool return_last_state, ScalarType out_dtype) -> (Tensor, Tensor, Tensor)");
+      "bool return_last_state, bool for_backward, ScalarType out_dtype) -> (Tensor, Tensor, Tensor)");
   m.def(
       "path_scan_backward(Tensor grad_y, Tensor? grad_last_state, Tensor checkpoints, "
       "Tensor[] x, Tensor dt, Tensor A, Tensor B, Tensor C, Tensor? D, "

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpu/deform_sample_kernels.h"
+#include "cpu/kernels.h"
 
 namespace mmssm {
 namespace {
@@ -18,11 +19,13 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 const DeformSampleKernels& kernels_for(const Tensor& x) {
+  const IsaChoice& isa = chosen_isa();
+  STD_TORCH_CHECK(isa.kernels != nullptr, isa.error);
 #if defined(__x86_64__)
-  static const bool has_avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const DeformSampleKernelSet& set =
-      has_avx2 ? avx2::deform_sample_kernels : baseline::deform_sample_kernels;
+  // There is no file for AVX-512: what has it has AVX2.
+  const DeformSampleKernelSet& set = isa.name == "baseline"
+                                         ? baseline::deform_sample_kernels
+                                         : avx2::deform_sample_kernels;
 #else
   const DeformSampleKernelSet& set = baseline::deform_sample_kernels;
 #endif

@@ -51,8 +51,8 @@ struct Scan {
   View dt_weight;           // (k, e, r)
   View initial_state;       // (n, k, segment, e, d)
   View last_state;          // (n, k, segment, e, d)
-  void* checkpoints = nullptr;  // (n, k, segment, slot, d, e), of the state dtype
-
+  // (n, k, segment, slot, d, e), of the state dtype; the forward may do without.
+  void* checkpoints = nullptr;
 };
 
 // `static`, because a file compiled for one instruction set must not lend its copy
@@ -79,7 +79,9 @@ struct BackwardPlan {
   int64_t blocks = 0;            // blocks of channels
   int64_t batch_parts = 0;       // parts of the batch, with own sums for weights
   int64_t block_parts = 0;       // parts of the blocks, with own sums for tokens
-  void* token_sums = nullptr;    // (block part, n, k, l, 2 d + r), zeros
+  // (block part, n, k, chunk, 2 d + r, t): not in token order, but in that of the
+  // steps, and the chunks one after the other.
+  void* token_sums = nullptr;
   void* weight_sums = nullptr;   // (batch part, k, block, d + 2 + r, lanes), zeros
 };
 
@@ -98,7 +100,8 @@ struct Kernels {
       void* scratch);
   // Tasks are the rows (n, k) of the token sums.
   void (*reduce_tokens)(
-      const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);
+      const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end,
+      void* scratch);
   // Tasks are the paths k.
   void (*reduce_weights)(
       const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);

@@ -33,7 +33,7 @@ class Forward {
   Forward(const Scan& s, Arena& arena)
       : s_(s),
         weights_(s, arena),
-        in_(s, arena),
+        in_(s, arena, false),
         state_(arena.take<T>(s.states * kLanes)),
         y_(arena.take<T>(kSteps * kLanes)),
         sum_(arena.take<T>(sums() ? s.tokens * kLanes : 0)) {}
@@ -41,76 +41,80 @@ class Forward {
   // Whether a token is visited more than once, so that its output is a sum.
   bool sums() const { return paths_per_set(s_) > 1; }
 
+  // Samples follow each other, so that a block's weights are loaded once.
   void run_task(int64_t task) {
-    Place p;
-    p.block = task % num_blocks(s_);
-    const int64_t set = task / num_blocks(s_) % num_path_sets(s_);
-    p.n = task / num_blocks(s_) / num_path_sets(s_);
-    p.first = p.block * kLanes;
-    p.width = smaller(kLanes, s_.channels - p.first);
-    if (sums()) {
-      std::memset(sum_, 0, sizeof(T) * s_.tokens * kLanes);
-    }
-    for (int64_t i = 0; i < paths_per_set(s_); ++i) {
-      p.k = set * paths_per_set(s_) + i;
+    const int64_t blocks = num_blocks(s_), set = task / s_.batch / blocks;
+    const Place p = make_place(
+        s_, task % s_.batch, set * paths_per_set(s_), task / s_.batch % blocks);
+    weights_.load(s_, p);
+    if (!sums()) {
       run_path(p);
+      return;
     }
-    if (sums()) {
-      store_sum(p);
+    std::memset(sum_, 0, sizeof(T) * s_.tokens * kLanes);
+    for (int64_t i = 0; i < paths_per_set(s_); ++i) {
+      run_path(p.on_path(p.k + i));
     }
+    store(sum_, neighbours(0, s_.tokens), p);
   }
 
   void run_path(const Place& p) {
-    weights_.load(s_, p);
+    const Weights<T> weights = weights_.of(s_, p);
     for (int64_t segment = 0; segment < s_.segments; ++segment) {
-      load_state(state_, s_, p, segment);
+      load_state(state_, s_.initial_state, s_, p, segment);
       for (int64_t number = 0; number < chunks_in(s_, segment); ++number) {
-        run_chunk(p, make_chunk(s_, segment, number));
+        run_chunk(p, make_chunk(s_, segment, number), weights);
       }
       if (s_.last_state) {
-        store_state(state_, s_.last_state, s_, p, segment);
+        store_tile(state_, s_.last_state, state_window(s_, s_.last_state, p, segment));
       }
     }
   }
 
-  void run_chunk(const Place& p, const Chunk& chunk) {
-    if (chunk.number > 0) {
+  void run_chunk(const Place& p, const Chunk& chunk, const Weights<T>& weights) {
+    if (chunk.number > 0 && s_.checkpoints) {
       copy_lanes(
           checkpoint<T>(s_, p, chunk), s_.channels, state_, kLanes, s_.states, p.width);
     }
-    in_.load(s_, p, chunk, weights_);
-    skip(chunk.count);
+    in_.load(s_, p, chunk, weights);
+    in_.prefetch_next(s_, p, chunk, s_.y);
+    skip(weights);
     for (int64_t d = 0; d < s_.states; ++d) {
-      run_state(d, chunk.count);
+      if (in_.reach * weights.reach[d] <= kExp2Bound<T>) {
+        run_state<true>(d, weights);
+      } else {
+        run_state<false>(d, weights);
+      }
     }
     if (sums()) {
-      add_to_sum(chunk.count);
+      add_rows(sum_, y_, in_.tokens);
     } else {
-      store(y_, in_.token, chunk.count, p);
+      store(y_, in_.tokens, p);
     }
   }
 
-  void skip(int64_t count) {
+  void skip(const Weights<T>& weights) {
     if (!s_.D) {
-      std::memset(y_, 0, sizeof(T) * count * kLanes);
+      std::memset(y_, 0, sizeof(T) * in_.tokens.count * kLanes);
       return;
     }
     constexpr int V = kVectors<T>;
-    const Vec<T>* D = reinterpret_cast<const Vec<T>*>(weights_.D);
+    const Vec<T>* D = reinterpret_cast<const Vec<T>*>(weights.D);
     const Vec<T>* x = reinterpret_cast<const Vec<T>*>(in_.x);
     Vec<T>* y = reinterpret_cast<Vec<T>*>(y_);
-    for (int64_t t = 0; t < count; ++t) {
+    for (int64_t t = 0; t < in_.tokens.count; ++t) {
       for (int v = 0; v < V; ++v) {
         y[t * V + v] = D[v] * x[t * V + v];
       }
     }
   }
 
-  void run_state(int64_t d, int64_t count) {
+  template <bool kBounded>
+  void run_state(int64_t d, const Weights<T>& weights) {
     constexpr int V = kVectors<T>;
     const Vec<T>* delta = reinterpret_cast<const Vec<T>*>(in_.delta);
     const Vec<T>* delta_x = reinterpret_cast<const Vec<T>*>(in_.delta_x);
-    const Vec<T>* A = reinterpret_cast<const Vec<T>*>(weights_.A_log2e) + d * V;
+    const Vec<T>* A = reinterpret_cast<const Vec<T>*>(weights.A_log2e) + d * V;
     const T* B = in_.B.data + d * in_.B.state;
     const int64_t B_step = in_.B.step;
     const T* C = in_.C.data + d * in_.C.state;
@@ -122,10 +126,10 @@ class Forward {
       h[v] = state[v];
       a[v] = A[v];
     }
-    for (int64_t t = 0; t < count; ++t) {
+    for (int64_t t = 0; t < in_.tokens.count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        h[v] = exp2<T>(delta[i] * a[v]) * h[v] + delta_x[i] * B[t * B_step];
+        h[v] = exp2<T, kBounded>(delta[i] * a[v]) * h[v] + delta_x[i] * B[t * B_step];
         y[i] += h[v] * C[t * C_step];
       }
     }
@@ -134,30 +138,14 @@ class Forward {
     }
   }
 
-  void add_to_sum(int64_t count) {
-    add_rows(sum_, y_, in_.token, count);
-  }
-
-  void store_sum(const Place& p) {
-    for (int64_t start = 0; start < s_.tokens; start += kSteps) {
-      const int64_t count = smaller(kSteps, s_.tokens - start);
-      for (int64_t t = 0; t < count; ++t) {
-        in_.token[t] = start + t;
-      }
-      store(sum_ + start * kLanes, in_.token, count, p);
-    }
-  }
-
-  void store(const T* tile, const int64_t* token, int64_t count, const Place& p) {
+  void store(const T* tile, const Places& tokens, const Place& p) {
     const View& v = s_.y;
-    const int64_t start =
-        offset(v, p.n) + p.first * v.stride[2] + p.k * v.stride[3];
-    store_tile<T>(
-        tile, kLanes, 1, v, start, token, v.stride[1], count, v.stride[2], p.width);
+    const int64_t start = offset(v, p.n) + p.first * v.stride[2] + p.k * v.stride[3];
+    store_tile(tile, v, {start, tokens, v.stride[1], p.width, v.stride[2]});
   }
 
   const Scan& s_;
-  Weights<T> weights_;
+  WeightSet<T> weights_;
   Inputs<T> in_;
   T* state_;  // (d, lane)
   T* y_;      // (t, lane), output of one path

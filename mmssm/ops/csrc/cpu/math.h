@@ -29,6 +29,14 @@ struct Constants<float> {
       0.055507337444773874f,
       0.009671513183107099f,
       0.0013264728769218255f};
+  // The same for e^r on [-log(2)/2, log(2)/2].
+  static constexpr float kExp[] = {
+      1.0f,
+      0.999999707183644f,
+      0.499991495134657f,
+      0.166676361984815f,
+      0.041897931651092f,
+      0.008290315697897f};
   static constexpr float kLog1p[] = {
       2.0000000079210485f,
       0.66666314681864658f,
@@ -58,6 +66,19 @@ struct Constants<double> {
       1.0178198034320888328e-7,
       7.0741056308590039576e-9,
       4.4352807904587446631e-10};
+  static constexpr double kExp[] = {
+      1.0,
+      1.0000000000000000000,
+      0.5000000000000017764,
+      0.1666666666666616892,
+      0.0416666666664927687,
+      0.0083333333335592723,
+      0.0013888888951224037,
+      1.9841269432676261275e-04,
+      2.4801486521376010807e-05,
+      2.7557622533559085485e-06,
+      2.7632293297480143217e-07,
+      2.4994304016120968916e-08};
   static constexpr double kLog1p[] = {
       2.0,
       0.66666666666666134238,
@@ -81,13 +102,6 @@ inline Vec<T> polynomial(Vec<T> x, const T (&terms)[kTerms]) {
   return sum;
 }
 
-// Comparisons are false for NaN, so NaN passes the clamp.
-template <class T>
-inline Vec<T> clamp(Vec<T> x, T low, T high) {
-  x = x < low ? Vec<T>{} + low : x;
-  return x > high ? Vec<T>{} + high : x;
-}
-
 // Adding kRound + kBias leaves the biased exponent of 2^n, for the integer n
 // nearest to x, in the low bits of the sum: shifted up, they are that power, and 0
 // or infinity where n is the smallest or largest.
@@ -106,46 +120,62 @@ inline Vec<T> power(Vec<T> biased) {
   return (Vec<T>)((Bits<T>)biased << Constants<T>::kMantissa);
 }
 
-// 2^x. Results below the smallest normal number are 0, and those of the last half
-// binade before overflow are infinite already.
+// |x| for which 2^x needs no look at its range.
 template <class T>
+constexpr T kExp2Bound = Constants<T>::kBias - 2;
+
+// 2^x; 0 and infinity in the half binades next to the smallest and the largest
+// exponent already. `kBounded`: |x| <= kExp2Bound is known. That changes the speed and
+// no bit of the result: hence the looks at `rounded` and never at x, which the
+// compiler could not fuse with the product that it is then.
+template <class T, bool kBounded>
 inline Vec<T> exp2(Vec<T> x) {
-  x = clamp<T>(x, -Constants<T>::kBias, Constants<T>::kBias + 1);
-  const Vec<T> biased = biased_nearest<T>(x);
-  const Vec<T> fraction = x - nearest<T>(biased);
-  return polynomial<T>(fraction, Constants<T>::kExp2) * power<T>(biased);
+  constexpr T kRound = Constants<T>::kRound, kBias = Constants<T>::kBias;
+  const Vec<T> rounded = x + kRound;
+  const Vec<T> fraction = x - (rounded - kRound);
+  const Vec<T> mantissa = polynomial<T>(fraction, Constants<T>::kExp2);
+  Vec<T> result =
+      (Vec<T>)((Bits<T>)mantissa + ((Bits<T>)rounded << Constants<T>::kMantissa));
+  if constexpr (!kBounded) {
+    result = rounded <= kRound - (kBias - 1) ? Vec<T>{} : result;
+    result = rounded >= kRound + (kBias + 1) ? Vec<T>{} + T(__builtin_inf()) : result;
+    result = rounded != rounded ? rounded : result;
+  }
+  return result;
 }
 
-// e^x for x <= 0, with a reduction that keeps the digits of a large x.
+// |x| as an integer. Such integers are in the order of the values they stand for,
+// and cheaper to compare.
+template <class T>
+inline Bits<T> magnitude(Vec<T> x) {
+  return (Bits<T>)x & ~(Bits<T>)(-Vec<T>{});
+}
+
+// e^-|x|, with a reduction that keeps the digits of a large x. Of NaN it is 0.
 template <class T>
 inline Vec<T> exp_negative(Vec<T> x) {
-  constexpr T kLow = -(Constants<T>::kBias - 1) / Constants<T>::kLog2e;
-  const Vec<T> kept = clamp<T>(x, kLow, T(0));
-  const Vec<T> biased = biased_nearest<T>(kept * Constants<T>::kLog2e);
+  const Bits<T> most = (Bits<T>)(Vec<T>{} + Constants<T>::kBias / Constants<T>::kLog2e);
+  const Bits<T> size = magnitude<T>(x);
+  x = -(Vec<T>)(size < most ? size : most);
+  const Vec<T> biased = biased_nearest<T>(x * Constants<T>::kLog2e);
   const Vec<T> n = nearest<T>(biased);
-  const Vec<T> rest = (kept - n * Constants<T>::kLn2High) - n * Constants<T>::kLn2Low;
-  const Vec<T> result = polynomial<T>(
-      rest * Constants<T>::kLog2e, Constants<T>::kExp2) * power<T>(biased);
-  return x < kLow ? Vec<T>{} : result;
+  const Vec<T> rest = (x - n * Constants<T>::kLn2High) - n * Constants<T>::kLn2Low;
+  return polynomial<T>(rest, Constants<T>::kExp) * power<T>(biased);
 }
 
-// log(1 + e^x), and x itself above 20 as in PyTorch.
+// log(1 + e^x), and x itself above 20 as in PyTorch; e is e^-|x|.
 template <class T>
-inline Vec<T> softplus(Vec<T> x) {
-  const Vec<T> zero = {};
-  const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
+inline Vec<T> softplus(Vec<T> x, Vec<T> e) {
   const Vec<T> s = e / (e + T(2));
   const Vec<T> log1p = s * polynomial<T>(s * s, Constants<T>::kLog1p);
-  return x > T(20) ? x : (x > zero ? x : zero) + log1p;
+  return x > T(20) ? x : (x < T(0) ? Vec<T>{} : x) + log1p;
 }
 
 // The derivative of `softplus`.
 template <class T>
-inline Vec<T> softplus_slope(Vec<T> x) {
-  const Vec<T> zero = {};
-  const Vec<T> e = exp_negative<T>(x > zero ? -x : x);
-  const Vec<T> slope = (x > zero ? zero + T(1) : e) / (e + T(1));
-  return x > T(20) ? zero + T(1) : slope;
+inline Vec<T> softplus_slope(Vec<T> x, Vec<T> e) {
+  const Vec<T> one = Vec<T>{} + T(1);
+  return x > T(20) ? one : (x > T(0) ? one : e) / (e + T(1));
 }
 
 }  // namespace MMSSM_ISA

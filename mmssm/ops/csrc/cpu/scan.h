@@ -45,7 +45,14 @@ struct Place {
   int64_t n, k, block;
   int64_t first;  // first channel
   int64_t width;  // channels in use
+
+  Place on_path(int64_t path) const { return {n, path, block, first, width}; }
 };
+
+inline Place make_place(const Scan& s, int64_t n, int64_t k, int64_t block) {
+  const int64_t first = block * kLanes;
+  return {n, k, block, first, smaller(kLanes, s.channels - first)};
+}
 
 // A stretch of at most kSteps steps between two restarts of the state.
 struct Chunk {
@@ -63,24 +70,41 @@ inline int64_t chunks_in(const Scan& s, int64_t segment) {
   return ceil_div(smaller(s.segment, s.tokens - start), kSteps);
 }
 
-// The tokens that the steps of a chunk visit.
-inline void find_tokens(const Scan& s, int64_t k, const Chunk& chunk, int64_t* token) {
+// The tokens that the steps of a chunk visit, listed in `list` if they are no
+// neighbours.
+inline Places find_tokens(
+    const Scan& s, int64_t k, const Chunk& chunk, int64_t* list) {
   if (!s.index) {
-    for (int64_t t = 0; t < chunk.count; ++t) {
-      token[t] = chunk.start + t;
-    }
-    return;
+    return neighbours(chunk.start, chunk.count);
   }
   const int64_t* order = s.index + s.rows[k] * s.tokens;
+  bool in_a_row = true;
   for (int64_t t = 0; t < chunk.count; ++t) {
     const int64_t step = chunk.start + t;
-    token[t] = order[s.reverse[k] ? s.tokens - 1 - step : step];
+    list[t] = order[s.reverse[k] ? s.tokens - 1 - step : step];
+    in_a_row &= list[t] == list[0] + t;
   }
+  return in_a_row ? neighbours(list[0], chunk.count) : Places{list, 0, chunk.count};
 }
 
 inline int64_t offset(const View& v, int64_t a) { return a * v.stride[0]; }
 inline int64_t offset(const View& v, int64_t a, int64_t b) {
   return a * v.stride[0] + b * v.stride[1];
+}
+
+// `count` rows, with a stride, of one block of channels.
+inline Window block_window(
+    const Place& p, int64_t offset, int64_t count, int64_t stride, int64_t channels) {
+  return {
+      offset + p.first * channels, neighbours(0, count), stride, p.width, channels};
+}
+
+// The states (d, lane) of one block of channels, of a view (n, k, segment, e, d).
+inline Window state_window(
+    const Scan& s, const View& v, const Place& p, int64_t segment) {
+  return block_window(
+      p, offset(v, p.n, p.k) + segment * v.stride[2], s.states, v.stride[4],
+      v.stride[3]);
 }
 
 // The weights of one block of channels of one path.
@@ -91,38 +115,75 @@ struct Weights {
   T* D;        // (lane)
   T* dt_bias;  // (lane)
   T* dt;       // (r, lane)
+  T* reach;    // (d), largest |A_log2e| of all lanes, NaN if there is one
 
-  Weights(const Scan& s, Arena& arena)
-      : A(arena.take<T>(s.states * kLanes)),
-        A_log2e(arena.take<T>(s.states * kLanes)),
-        D(arena.take<T>(kLanes)),
-        dt_bias(arena.take<T>(kLanes)),
-        dt(arena.take<T>(s.rank * kLanes)) {}
+  static int64_t size(const Scan& s) {
+    return (2 * s.states + 2 + s.rank) * kLanes + ceil_div(s.states, kLanes) * kLanes;
+  }
+
+  Weights(const Scan& s, T* memory)
+      : A(memory),
+        A_log2e(A + s.states * kLanes),
+        D(A_log2e + s.states * kLanes),
+        dt_bias(D + kLanes),
+        dt(dt_bias + kLanes),
+        reach(dt + s.rank * kLanes) {}
 
   void load(const Scan& s, const Place& p) {
-    const auto at = [&](const View& v) {
-      return offset(v, p.k) + p.first * v.stride[1];
-    };
-    load_lanes(A, s.A, at(s.A), s.A.stride[2], s.states, s.A.stride[1], p.width);
-    for (int64_t i = 0; i < s.states * kLanes; ++i) {
-      A_log2e[i] = A[i] * Constants<T>::kLog2e;
-    }
-    load_or_zero(D, s.D, p);
-    load_or_zero(dt_bias, s.dt_bias, p);
-    if (s.rank) {
-      const View& w = s.dt_weight;
-      load_lanes(dt, w, at(w), w.stride[2], s.rank, w.stride[1], p.width);
+    load_part(A, s.A, p, s.states);
+    load_part(D, s.D, p, 1);
+    load_part(dt_bias, s.dt_bias, p, 1);
+    load_part(dt, s.dt_weight, p, s.rank);
+    for (int64_t d = 0; d < s.states; ++d) {
+      T most = 0;
+      for (int64_t i = d * kLanes; i < (d + 1) * kLanes; ++i) {
+        A_log2e[i] = A[i] * Constants<T>::kLog2e;
+        const T size = A_log2e[i] < 0 ? -A_log2e[i] : A_log2e[i];
+        most = size > most || size != size ? size : most;
+      }
+      reach[d] = most;
     }
   }
 
  private:
-  static void load_or_zero(T* to, const View& v, const Place& p) {
+  static void load_part(T* to, const View& v, const Place& p, int64_t count) {
+    std::memset(to, 0, sizeof(T) * count * kLanes);
     if (v) {
-      load_lanes(to, v, offset(v, p.k, p.first), 0, 1, v.stride[1], p.width);
-    } else {
-      std::memset(to, 0, sizeof(T) * kLanes);
+      load_tile(
+          to, kLanes, 1, v,
+          block_window(p, offset(v, p.k), count, v.stride[2], v.stride[1]));
     }
   }
+};
+
+// The weights of one block of channels of all paths of a set, kept from one sample
+// to the next.
+template <class T>
+class WeightSet {
+ public:
+  WeightSet(const Scan& s, Arena& arena)
+      : size_(Weights<T>::size(s)), memory_(arena.take<T>(paths_per_set(s) * size_)) {}
+
+  // Loads what the paths from p.k on need.
+  void load(const Scan& s, Place p) {
+    if (p.k == first_path_ && p.block == block_) {
+      return;
+    }
+    first_path_ = p.k;
+    block_ = p.block;
+    for (int64_t i = 0; i < paths_per_set(s); ++i, ++p.k) {
+      of(s, p).load(s, p);
+    }
+  }
+
+  Weights<T> of(const Scan& s, const Place& p) const {
+    return {s, memory_ + (p.k - first_path_) * size_};
+  }
+
+ private:
+  int64_t size_;
+  T* memory_;
+  int64_t first_path_ = -1, block_ = -1;
 };
 
 // B or C of a chunk, in the order of their memory, so that loading is copying.
@@ -136,97 +197,128 @@ struct StateTile {
         state(view.stride[3] == 1 ? 1 : kSteps),
         data(arena.take<T>(s.states * kSteps)) {}
 
-  void load(
-      const Scan& s, const View& view, const Place& p, const int64_t* token,
-      int64_t count) {
-    load_tile<T>(
-        data, step, state, view, offset(view, p.n, p.k), token, view.stride[2], count,
-        view.stride[3], s.states);
+  void load(const Scan& s, const View& view, const Place& p, const Places& tokens) {
+    if (s.states > 0) {
+      load_tile(
+          data, step, state, view,
+          {offset(view, p.n, p.k), tokens, view.stride[2], s.states, view.stride[3]});
+    }
   }
 };
 
 // What the steps of a chunk read.
 template <class T>
 struct Inputs {
-  int64_t* token;  // (t)
-  T* x;            // (t, lane)
-  T* delta;        // (t, lane)
-  T* raw;          // (t, lane), what softplus was given
-  T* delta_x;      // (t, lane)
+  int64_t* list;  // (t), memory of `tokens`
+  Places tokens;  // (t)
+  T* x;           // (t, lane)
+  T* delta;       // (t, lane)
+  T* slope;       // (t, lane), derivative of softplus; for the backward
+  T* delta_x;     // (t, lane)
   StateTile<T> B;
   StateTile<T> C;
-  T* dt;           // (t, r)
+  T* dt;          // (t, r)
+  T reach;        // largest |delta|, NaN if there is one
 
-  Inputs(const Scan& s, Arena& arena)
-      : token(arena.take<int64_t>(kSteps)),
+  Inputs(const Scan& s, Arena& arena, bool for_backward)
+      : list(arena.take<int64_t>(kSteps)),
         x(arena.take<T>(kSteps * kLanes)),
         delta(arena.take<T>(kSteps * kLanes)),
-        raw(arena.take<T>(kSteps * kLanes)),
+        slope(for_backward ? arena.take<T>(kSteps * kLanes) : nullptr),
         delta_x(arena.take<T>(kSteps * kLanes)),
         B(s, s.B, arena),
         C(s, s.C, arena),
-        dt(arena.take<T>(kSteps * s.rank)) {
-    // Lanes beyond the last channel are never loaded and stay zero.
-    if (x) {
-      std::memset(x, 0, sizeof(T) * kSteps * kLanes);
-      std::memset(delta, 0, sizeof(T) * kSteps * kLanes);
-    }
-  }
+        dt(arena.take<T>(kSteps * s.rank)) {}
 
   void load(const Scan& s, const Place& p, const Chunk& chunk, const Weights<T>& w) {
-    find_tokens(s, p.k, chunk, token);
-    load_channels(x, s.x[s.source ? s.source[p.k] : p.k], p.n, p, chunk);
-    B.load(s, s.B, p, token, chunk.count);
-    C.load(s, s.C, p, token, chunk.count);
-    load_delta(s, p, chunk, w);
+    tokens = find_tokens(s, p.k, chunk, list);
+    load_channels(x, s.x[s.source ? s.source[p.k] : p.k], p, 0);
+    B.load(s, s.B, p, tokens);
+    C.load(s, s.C, p, tokens);
+    load_delta(s, p, w);
   }
 
-  // Loads (t, lane) from a view that begins with (n, l, e).
-  void load_channels(
-      T* tile, const View& v, int64_t n, const Place& p, const Chunk& chunk,
-      int64_t more = 0) const {
-    const int64_t start = offset(v, n) + p.first * v.stride[2] + more;
-    clear_idle(tile, p, chunk);
-    load_tile<T>(
-        tile, kLanes, 1, v, start, token, v.stride[1], chunk.count, v.stride[2],
-        p.width);
+  // Asks for what the chunk after this one reads, here or in the next sample, and for
+  // its part of `other` (n, l, e, k). Only channels that are contiguous need it.
+  void prefetch_next(
+      const Scan& s, Place p, const Chunk& chunk, const View& other) const {
+    if (s.index || s.x[p.k].stride[1] != 1) {
+      return;
+    }
+    int64_t start = chunk.start + chunk.count;
+    if (start == s.tokens) {
+      start = 0;
+      p.n += 1;
+    }
+    if (p.n == s.batch) {
+      return;
+    }
+    const Places next = neighbours(start, smaller(kSteps, s.tokens - start));
+    const auto ask = [&](const View& v, Window window) {
+      window.places = next;
+      prefetch(v, window);
+    };
+    ask(s.x[p.k], channels(s.x[p.k], p, 0));
+    ask(s.dt, steps(s.dt, p));
+    ask(other, channels(other, p, p.k * other.stride[3]));
+  }
+
+  // Loads (t, lane) from a view that begins with (n, l, e); lanes beyond the last
+  // channel are zero.
+  void load_channels(T* tile, const View& v, const Place& p, int64_t more) const {
+    clear_idle(tile, p);
+    load_tile(tile, kLanes, 1, v, channels(v, p, more));
+  }
+
+  Window channels(const View& v, const Place& p, int64_t more) const {
+    return {
+        offset(v, p.n) + p.first * v.stride[2] + more, tokens, v.stride[1], p.width,
+        v.stride[2]};
+  }
+
+  // Of a view (n, k, l, e).
+  Window steps(const View& v, const Place& p) const {
+    return {
+        offset(v, p.n, p.k) + p.first * v.stride[3], tokens, v.stride[2], p.width,
+        v.stride[3]};
   }
 
  private:
-  static void clear_idle(T* tile, const Place& p, const Chunk& chunk) {
+  void clear_idle(T* tile, const Place& p) const {
     if (p.width < kLanes) {
-      std::memset(tile, 0, sizeof(T) * chunk.count * kLanes);
+      std::memset(tile, 0, sizeof(T) * tokens.count * kLanes);
     }
   }
 
-  void load_delta(
-      const Scan& s, const Place& p, const Chunk& chunk, const Weights<T>& w) {
+  void load_delta(const Scan& s, const Place& p, const Weights<T>& w) {
     const View& v = s.dt;
-    int64_t start = offset(v, p.n, p.k);
     if (s.rank) {
-      load_tile<T>(
-          dt, s.rank, 1, v, start, token, v.stride[2], chunk.count, v.stride[3],
-          s.rank);
+      load_tile(
+          dt, s.rank, 1, v,
+          {offset(v, p.n, p.k), tokens, v.stride[2], s.rank, v.stride[3]});
+      project(s.rank, w);
     } else {
-      start += p.first * v.stride[3];
-      clear_idle(delta, p, chunk);
-      load_tile<T>(
-          delta, kLanes, 1, v, start, token, v.stride[2], chunk.count, v.stride[3],
-          p.width);
+      clear_idle(delta, p);
+      load_tile(delta, kLanes, 1, v, steps(v, p));
     }
-    if (s.rank) {
-      project(s.rank, chunk.count, w);
+    const Bits<T> most = s.softplus ? (slope ? finish_delta<true, true>(w)
+                                            : finish_delta<true, false>(w))
+                                   : (slope ? finish_delta<false, true>(w)
+                                            : finish_delta<false, false>(w));
+    auto size = most[0];
+    for (int i = 1; i < kWidth<T>; ++i) {
+      size = most[i] > size ? most[i] : size;
     }
-    finish_delta(s.softplus, chunk.count, w);
+    reach = read_as<T>(&size);
   }
 
   // delta = W dt
-  void project(int64_t rank, int64_t count, const Weights<T>& w) {
+  void project(int64_t rank, const Weights<T>& w) {
     constexpr int V = kVectors<T>;
     const Vec<T>* weight = reinterpret_cast<const Vec<T>*>(w.dt);
     Vec<T>* out = reinterpret_cast<Vec<T>*>(delta);
     const T* in = dt;
-    for (int64_t t = 0; t < count; ++t) {
+    for (int64_t t = 0; t < tokens.count; ++t) {
       Vec<T> sum[V] = {};
       for (int64_t r = 0; r < rank; ++r) {
         for (int v = 0; v < V; ++v) {
@@ -239,58 +331,63 @@ struct Inputs {
     }
   }
 
-  void finish_delta(bool with_softplus, int64_t count, const Weights<T>& w) {
+  // Bias and softplus; returns the largest |delta| of the lanes. Two short loops keep
+  // more steps in flight than a long one.
+  template <bool kSoftplus, bool kSlope>
+  Bits<T> finish_delta(const Weights<T>& w) {
     constexpr int V = kVectors<T>;
+    const int64_t count = tokens.count;
     const Vec<T>* bias = reinterpret_cast<const Vec<T>*>(w.dt_bias);
     const Vec<T>* from = reinterpret_cast<const Vec<T>*>(x);
-    Vec<T>* given = reinterpret_cast<Vec<T>*>(raw);
     Vec<T>* out = reinterpret_cast<Vec<T>*>(delta);
+    Vec<T>* slopes = reinterpret_cast<Vec<T>*>(slope);
     Vec<T>* product = reinterpret_cast<Vec<T>*>(delta_x);
     for (int64_t t = 0; t < count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        given[i] = out[i] + bias[v];
-        out[i] = with_softplus ? softplus<T>(given[i]) : given[i];
-        product[i] = out[i] * from[i];
+        out[i] += bias[v];
+        if constexpr (kSoftplus) {
+          product[i] = exp_negative<T>(out[i]);
+        }
       }
     }
+    Bits<T> most = {};
+    for (int64_t i = 0; i < count * V; ++i) {
+      const Vec<T> given = out[i], e = product[i];
+      const Vec<T> value = kSoftplus ? softplus<T>(given, e) : given;
+      const Bits<T> size = magnitude<T>(value);
+      most = size > most ? size : most;
+      out[i] = value;
+      product[i] = value * from[i];
+      if constexpr (kSlope) {
+        slopes[i] = kSoftplus ? softplus_slope<T>(given, e) : Vec<T>{} + T(1);
+      }
+    }
+    return most;
   }
 };
 
 // Adds the rows of a tile to those of `sum` that the tokens name.
 template <class T>
-inline void add_rows(T* sum, const T* tile, const int64_t* token, int64_t count) {
+inline void add_rows(T* sum, const T* tile, const Places& tokens) {
   constexpr int V = kVectors<T>;
   const Vec<T>* from = reinterpret_cast<const Vec<T>*>(tile);
-  for (int64_t t = 0; t < count; ++t) {
-    Vec<T>* to = reinterpret_cast<Vec<T>*>(sum) + token[t] * V;
+  for (int64_t t = 0; t < tokens.count; ++t) {
+    Vec<T>* to = reinterpret_cast<Vec<T>*>(sum) + tokens[t] * V;
     for (int v = 0; v < V; ++v) {
       to[v] += from[t * V + v];
     }
   }
 }
 
-// The state of a block at the beginning of a segment, (d, lane).
+// A state (d, lane) at the beginning of a segment: given, or zero.
 template <class T>
-inline void load_state(T* state, const Scan& s, const Place& p, int64_t segment) {
-  const View& v = s.initial_state;
-  if (!v) {
-    std::memset(state, 0, sizeof(T) * s.states * kLanes);
-    return;
+inline void load_state(
+    T* state, const View& v, const Scan& s, const Place& p, int64_t segment) {
+  std::memset(state, 0, sizeof(T) * s.states * kLanes);
+  if (v) {
+    load_tile(state, kLanes, 1, v, state_window(s, v, p, segment));
   }
-  const int64_t start = offset(v, p.n, p.k) + segment * v.stride[2];
-  load_lanes(
-      state, v, start + p.first * v.stride[3], v.stride[4], s.states, v.stride[3],
-      p.width);
-}
-
-template <class T>
-inline void store_state(
-    const T* state, const View& v, const Scan& s, const Place& p, int64_t segment) {
-  const int64_t start = offset(v, p.n, p.k) + segment * v.stride[2];
-  store_lanes(
-      state, v, start + p.first * v.stride[3], v.stride[4], s.states, v.stride[3],
-      p.width);
 }
 
 // Where the state before chunk `chunk.number` (from 1 on) is kept.

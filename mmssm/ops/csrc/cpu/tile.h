@@ -20,71 +20,113 @@ struct BFloat16 {
   uint16_t bits;
 };
 
-inline float as_float(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
+typedef uint32_t Words __attribute__((vector_size(16)));
+typedef uint16_t HalfWords __attribute__((vector_size(8)));
+
+template <class To, class From>
+inline To read_as(const From* from) {
+  To value;
+  std::memcpy(&value, from, sizeof value);
   return value;
 }
 
-inline uint32_t as_bits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  return bits;
+inline Words words(const void* from) {
+  return __builtin_convertvector(read_as<HalfWords>(from), Words);
 }
 
-inline float widen(float value) { return value; }
-inline double widen(double value) { return value; }
-inline float widen(BFloat16 value) { return as_float(uint32_t(value.bits) << 16); }
+inline Quad<float> widen(const float* from) { return read_as<Quad<float>>(from); }
+inline Quad<double> widen(const double* from) { return read_as<Quad<double>>(from); }
+inline Quad<float> widen(const BFloat16* from) {
+  return (Quad<float>)(words(from) << 16);
+}
 
 // The half's exponent and mantissa, moved up, are the value times 2^-112 in
 // single precision, subnormal ones too.
-inline float widen(Half value) {
-  const uint32_t sign = uint32_t(value.bits & 0x8000u) << 16;
-  const uint32_t rest = uint32_t(value.bits & 0x7fffu) << 13;
-  const uint32_t special = rest >= 0x0f800000u ? 0x7f800000u : 0u;
-  return as_float(as_bits(as_float(rest) * 0x1p112f) | special | sign);
+inline Quad<float> widen(const Half* from) {
+  const Words bits = words(from);
+  const Words sign = (bits & 0x8000u) << 16;
+  const Words rest = (bits & 0x7fffu) << 13;
+  const Words special = (Words)(rest >= 0x0f800000u) & 0x7f800000u;
+  return (Quad<float>)((Words)((Quad<float>)rest * 0x1p112f) | special | sign);
 }
 
-template <class S>
-struct Narrow {
-  static S from(float value) { return S(value); }
-  static S from(double value) { return S(value); }
-};
+inline void narrow(float* to, Quad<float> value) {
+  std::memcpy(to, &value, sizeof value);
+}
+inline void narrow(double* to, Quad<double> value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+inline void put_words(void* to, Words value) {
+  const HalfWords low = __builtin_convertvector(value, HalfWords);
+  std::memcpy(to, &low, sizeof low);
+}
 
 // Both round to nearest, ties to even.
-template <>
-struct Narrow<BFloat16> {
-  static BFloat16 from(float value) {
-    const uint32_t bits = as_bits(value);
-    if (value != value) {
-      return {uint16_t((bits >> 16) | 0x40u)};
-    }
-    return {uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
-  }
-  static BFloat16 from(double value) { return from(float(value)); }
-};
+inline void narrow(BFloat16* to, Quad<float> value) {
+  const Words bits = (Words)value;
+  const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  put_words(to, value != value ? (bits >> 16) | 0x40u : rounded);
+}
 
-template <>
-struct Narrow<Half> {
-  static Half from(float value) {
-    const uint32_t bits = as_bits(value);
-    const uint16_t sign = uint16_t((bits >> 16) & 0x8000u);
-    const uint32_t size = bits & 0x7fffffffu;
-    if (size > 0x7f800000u) {
-      return {uint16_t(sign | 0x7e00u)};
-    }
-    if (size >= 0x477ff000u) {  // rounds to 65536 or more
-      return {uint16_t(sign | 0x7c00u)};
-    }
-    if (size < 0x38800000u) {  // subnormal: let the addition round
-      const uint32_t shifted = as_bits(as_float(size) + 0.5f) - as_bits(0.5f);
-      return {uint16_t(sign | shifted)};
-    }
-    const uint32_t rounded = size + 0xfffu + ((size >> 13) & 1u) - 0x38000000u;
-    return {uint16_t(sign | (rounded >> 13))};
+inline void narrow(Half* to, Quad<float> value) {
+  const Words bits = (Words)value;
+  const Words sign = (bits >> 16) & 0x8000u;
+  const Words size = bits & 0x7fffffffu;
+  // Of a subnormal, the addition of 1/2 rounds.
+  const Words subnormal = (Words)((Quad<float>)size + 0.5f) - 0x3f000000u;
+  const Words normal = (size + 0xfffu + ((size >> 13) & 1u) - 0x38000000u) >> 13;
+  Words half = size < 0x38800000u ? subnormal : normal;
+  half = size >= 0x477ff000u ? Words{} + 0x7c00u : half;  // rounds to 65536 or more
+  half = size > 0x7f800000u ? Words{} + 0x7e00u : half;
+  put_words(to, sign | half);
+}
+
+template <class T, class S>
+inline Quad<T> load_quad(const S* from) {
+  return __builtin_convertvector(widen(from), Quad<T>);
+}
+
+template <class T, class S>
+inline void store_quad(S* to, Quad<T> value) {
+  using Wide = std::conditional_t<std::is_same_v<S, double>, double, float>;
+  narrow(to, __builtin_convertvector(value, Quad<Wide>));
+}
+
+template <class T, class S>
+inline T load_one(const S* from) {
+  const S four[4] = {*from};
+  return load_quad<T>(four)[0];
+}
+
+template <class T, class S>
+inline void store_one(S* to, T value) {
+  S four[4];
+  store_quad<T>(four, Quad<T>{value});
+  *to = four[0];
+}
+
+template <class T, class S>
+inline void load_row(T* to, const S* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    store_quad<T>(to + i, load_quad<T>(from + i));
   }
-  static Half from(double value) { return from(float(value)); }
-};
+  for (; i < count; ++i) {
+    to[i] = load_one<T>(from + i);
+  }
+}
+
+template <class T, class S>
+inline void store_row(S* to, const T* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    store_quad<T>(to + i, load_quad<T>(from + i));
+  }
+  for (; i < count; ++i) {
+    store_one<T>(to + i, from[i]);
+  }
+}
 
 // Calls `body` with a pointer of the view's element type.
 template <class Body>
@@ -101,115 +143,158 @@ inline void with_type(const View& view, const Body& body) {
   }
 }
 
-// tile[i * row + j * column] = view[offset + token[i] * rows + j * columns] for
-// i < count, j < width. Whole blocks of channels, and rows that are neighbours in
-// memory and in the tile, are copied as such.
+// The places along one dimension that a tile has: those of a list, or `count`
+// neighbours from `first` on.
+struct Places {
+  const int64_t* list;  // null: neighbours
+  int64_t first, count;
+  int64_t operator[](int64_t i) const { return list ? list[i] : first + i; }
+};
+
+inline Places neighbours(int64_t first, int64_t count) {
+  return {nullptr, first, count};
+}
+
+// A part of a view: rows at `places` with a stride, and `width` columns.
+struct Window {
+  int64_t offset;
+  Places places;
+  int64_t stride;
+  int64_t width, columns;  // columns: their stride
+};
+
+// tile[i * row + j * column] = window[i, j]. What is contiguous in memory is read
+// as such, and transposed in registers where the tile is laid out the other way.
 template <class T, class S>
-inline void load_rows(
-    T* tile, int64_t row, int64_t column, const S* from, const int64_t* token,
-    int64_t token_stride, int64_t count, int64_t columns, int64_t width) {
-  if (columns == 1 && column == 1 && width == kLanes) {
-    for (int64_t i = 0; i < count; ++i) {
-      const S* in = from + token[i] * token_stride;
-      T* out = tile + i * row;
-      for (int j = 0; j < kLanes; ++j) {
-        out[j] = T(widen(in[j]));
-      }
+inline void load_window(
+    T* tile, int64_t row, int64_t column, const S* from, const Window& w) {
+  const bool runs = !w.places.list && w.stride == 1;
+  const int64_t count = w.places.count;
+  if (runs && row == 1) {
+    for (int64_t j = 0; j < w.width; ++j) {
+      load_row(tile + j * column, from + w.places.first + j * w.columns, count);
     }
-  } else if (columns == 1 && column == 1) {
-    for (int64_t i = 0; i < count; ++i) {
-      const S* in = from + token[i] * token_stride;
-      T* out = tile + i * row;
-      for (int64_t j = 0; j < width; ++j) {
-        out[j] = T(widen(in[j]));
-      }
-    }
-  } else {
-    for (int64_t j = 0; j < width; ++j) {
-      const S* in = from + j * columns;
-      T* out = tile + j * column;
+    return;
+  }
+  if (w.columns == 1 && column == 1) {
+    // A width known to the compiler makes this a copy without a loop.
+    if (w.width == kLanes) {
       for (int64_t i = 0; i < count; ++i) {
-        out[i * row] = T(widen(in[token[i] * token_stride]));
+        load_row(tile + i * row, from + w.places[i] * w.stride, kLanes);
       }
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      load_row(tile + i * row, from + w.places[i] * w.stride, w.width);
+    }
+    return;
+  }
+  from += runs ? w.places.first : 0;
+  int64_t done = 0;  // columns
+  if (runs && column == 1) {
+    for (; done + 4 <= w.width; done += 4) {
+      const S* in = from + done * w.columns;
+      int64_t i = 0;
+      for (; i + 4 <= count; i += 4) {
+        Quad<T> quad[4];
+        for (int j = 0; j < 4; ++j) {
+          quad[j] = load_quad<T>(in + j * w.columns + i);
+        }
+        transpose(quad);
+        for (int j = 0; j < 4; ++j) {
+          store_quad<T>(tile + (i + j) * row + done, quad[j]);
+        }
+      }
+      for (; i < count; ++i) {
+        for (int j = 0; j < 4; ++j) {
+          tile[i * row + done + j] = load_one<T>(in + j * w.columns + i);
+        }
+      }
+    }
+  }
+  for (; done < w.width; ++done) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t place = runs ? i : w.places[i];
+      tile[i * row + done * column] =
+          load_one<T>(from + place * w.stride + done * w.columns);
     }
   }
 }
 
 template <class T>
 MMSSM_SHARED void load_tile(
-    T* tile, int64_t row, int64_t column, const View& view, int64_t offset,
-    const int64_t* token, int64_t token_stride, int64_t count, int64_t columns,
-    int64_t width) {
-  with_type(view, [=](const auto* data) {
-    load_rows(
-        tile, row, column, data + offset, token, token_stride, count, columns, width);
+    T* tile, int64_t row, int64_t column, const View& view, const Window& window) {
+  with_type(view, [&](const auto* data) {
+    load_window(tile, row, column, data + window.offset, window);
   });
 }
 
-// The inverse of `load_tile`.
-template <class T, class S>
-inline void store_rows(
-    const T* tile, int64_t row, int64_t column, S* to, const int64_t* token,
-    int64_t token_stride, int64_t count, int64_t columns, int64_t width) {
-  if (columns == 1 && column == 1 && width == kLanes) {
-    for (int64_t i = 0; i < count; ++i) {
-      S* out = to + token[i] * token_stride;
-      const T* in = tile + i * row;
-      for (int j = 0; j < kLanes; ++j) {
-        out[j] = Narrow<S>::from(in[j]);
+// Asks for the memory of a window whose rows are neighbours: channel after channel,
+// it is many short stretches, which the processor does not foresee.
+MMSSM_SHARED inline void prefetch(const View& view, const Window& window) {
+  with_type(view, [&](const auto* data) {
+    data += window.offset + window.places.first;
+    for (int64_t j = 0; j < window.width; ++j) {
+      for (int64_t i = 0; i < window.places.count; i += 64 / sizeof(*data)) {
+        __builtin_prefetch(data + i + j * window.columns);
+        asm volatile("");  // GCC drops functions that do nothing but prefetch
       }
     }
-  } else {
-    for (int64_t j = 0; j < width; ++j) {
-      S* out = to + j * columns;
-      const T* in = tile + j * column;
+  });
+}
+
+// window[i, j] = tile[i * kLanes + j]
+template <class T, class S>
+inline void store_window(const T* tile, S* to, const Window& w) {
+  const bool runs = !w.places.list && w.stride == 1;
+  const int64_t count = w.places.count;
+  if (w.columns == 1) {
+    if (w.width == kLanes) {
       for (int64_t i = 0; i < count; ++i) {
-        out[token[i] * token_stride] = Narrow<S>::from(in[i * row]);
+        store_row(to + w.places[i] * w.stride, tile + i * kLanes, kLanes);
       }
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      store_row(to + w.places[i] * w.stride, tile + i * kLanes, w.width);
+    }
+    return;
+  }
+  to += runs ? w.places.first : 0;
+  int64_t done = 0;
+  if (runs) {
+    for (; done + 4 <= w.width; done += 4) {
+      S* out = to + done * w.columns;
+      int64_t i = 0;
+      for (; i + 4 <= count; i += 4) {
+        Quad<T> quad[4];
+        for (int j = 0; j < 4; ++j) {
+          quad[j] = load_quad<T>(tile + (i + j) * kLanes + done);
+        }
+        transpose(quad);
+        for (int j = 0; j < 4; ++j) {
+          store_quad<T>(out + j * w.columns + i, quad[j]);
+        }
+      }
+      for (; i < count; ++i) {
+        for (int j = 0; j < 4; ++j) {
+          store_one<T>(out + j * w.columns + i, tile[i * kLanes + done + j]);
+        }
+      }
+    }
+  }
+  for (; done < w.width; ++done) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t place = runs ? i : w.places[i];
+      store_one<T>(to + place * w.stride + done * w.columns, tile[i * kLanes + done]);
     }
   }
 }
 
 template <class T>
-MMSSM_SHARED void store_tile(
-    const T* tile, int64_t row, int64_t column, const View& view, int64_t offset,
-    const int64_t* token, int64_t token_stride, int64_t count, int64_t columns,
-    int64_t width) {
-  with_type(view, [=](auto* data) {
-    store_rows(
-        tile, row, column, data + offset, token, token_stride, count, columns, width);
-  });
-}
-
-// tile[j * row + lane] = view[offset + j * rows + lane * lanes], zero from `width`
-// on: parameters of one block of channels.
-template <class T>
-MMSSM_SHARED void load_lanes(
-    T* tile, const View& view, int64_t offset, int64_t rows, int64_t count,
-    int64_t lanes, int64_t width) {
-  std::memset(tile, 0, sizeof(T) * count * kLanes);
-  with_type(view, [=](const auto* data) {
-    for (int64_t lane = 0; lane < width; ++lane) {
-      for (int64_t j = 0; j < count; ++j) {
-        tile[j * kLanes + lane] =
-            T(widen(data[offset + j * rows + lane * lanes]));
-      }
-    }
-  });
-}
-
-template <class T>
-MMSSM_SHARED void store_lanes(
-    const T* tile, const View& view, int64_t offset, int64_t rows, int64_t count,
-    int64_t lanes, int64_t width) {
-  with_type(view, [=](auto* data) {
-    using S = typename std::remove_reference<decltype(*data)>::type;
-    for (int64_t lane = 0; lane < width; ++lane) {
-      for (int64_t j = 0; j < count; ++j) {
-        data[offset + j * rows + lane * lanes] =
-            Narrow<S>::from(tile[j * kLanes + lane]);
-      }
-    }
+MMSSM_SHARED void store_tile(const T* tile, const View& view, const Window& window) {
+  with_type(view, [&](auto* data) {
+    store_window(tile, data + window.offset, window);
   });
 }
 

@@ -2,13 +2,16 @@
 //
 // MMSSM_ISA names a namespace of its own for each instruction set: the same
 // templates are compiled several times with different flags, and the linker must
-// not mix them up. For the same reason nothing here uses the standard library.
+// not mix them up. For the same reason nothing here uses functions of the standard
+// library. There are no intrinsics either: the compiler's own vector types serve
+// every processor, and lower a width that a processor lacks.
 
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if !defined(__has_builtin)
 #error "mmssm needs GCC 12 or newer, or Clang"
@@ -16,7 +19,9 @@
 #error "mmssm needs GCC 12 or newer, or Clang"
 #endif
 
-#if defined(__AVX512F__)
+#if defined(MMSSM_VECTOR_BYTES)
+// Given by the build: a width to be lowered.
+#elif defined(__AVX512F__)
 #define MMSSM_VECTOR_BYTES 64
 #elif defined(__AVX__)
 #define MMSSM_VECTOR_BYTES 32
@@ -30,25 +35,29 @@ namespace MMSSM_ISA {
 // Channels in a block: what the innermost loops run over.
 constexpr int kLanes = 16;
 
-template <class T>
+// The floating-point vector of so many bytes, and the integers of the same size.
+template <class T, int kBytes>
 struct Vectors;
 
-template <>
-struct Vectors<float> {
-  typedef float Vec __attribute__((vector_size(MMSSM_VECTOR_BYTES)));
-  typedef int32_t Bits __attribute__((vector_size(MMSSM_VECTOR_BYTES)));
+template <int kBytes>
+struct Vectors<float, kBytes> {
+  typedef float Vec __attribute__((vector_size(kBytes)));
+  typedef int32_t Bits __attribute__((vector_size(kBytes)));
 };
 
-template <>
-struct Vectors<double> {
-  typedef double Vec __attribute__((vector_size(MMSSM_VECTOR_BYTES)));
-  typedef int64_t Bits __attribute__((vector_size(MMSSM_VECTOR_BYTES)));
+template <int kBytes>
+struct Vectors<double, kBytes> {
+  typedef double Vec __attribute__((vector_size(kBytes)));
+  typedef int64_t Bits __attribute__((vector_size(kBytes)));
 };
 
 template <class T>
-using Vec = typename Vectors<T>::Vec;
+using Vec = typename Vectors<T, MMSSM_VECTOR_BYTES>::Vec;
 template <class T>
-using Bits = typename Vectors<T>::Bits;
+using Bits = typename Vectors<T, MMSSM_VECTOR_BYTES>::Bits;
+// Four elements: the unit in which tiles are converted and transposed.
+template <class T>
+using Quad = typename Vectors<T, 4 * sizeof(T)>::Vec;
 
 // Elements in a vector, and vectors in a block of channels.
 template <class T>
@@ -56,52 +65,52 @@ constexpr int kWidth = MMSSM_VECTOR_BYTES / sizeof(T);
 template <class T>
 constexpr int kVectors = kLanes / kWidth<T>;
 
+// A step of a butterfly that sums over lanes: in every group of 2 kStep lanes, the
+// sums of the two halves of `a`, then those of `b`. The first step leaves them
+// interleaved, which the processors can do in one instruction.
+template <int kStep, class V, int... kLane>
+inline V fold(V a, V b, std::integer_sequence<int, kLane...>) {
+  constexpr int kCount = sizeof...(kLane);
+  if constexpr (kStep == 1 && kCount >= 4) {
+    return __builtin_shufflevector(
+               a, b, ((kLane & ~3) + (kLane & 3) / 2 + (kLane & 1) * kCount)...) +
+           __builtin_shufflevector(
+               a, b, ((kLane & ~3) + (kLane & 3) / 2 + (kLane & 1) * kCount + 2)...);
+  } else {
+    return __builtin_shufflevector(
+               a, b, (kLane & kStep ? kCount + kLane - kStep : kLane)...) +
+           __builtin_shufflevector(
+               a, b, (kLane & kStep ? kCount + kLane : kLane + kStep)...);
+  }
+}
 
 // Returns the sum over lanes of each of kWidth vectors.
-template <class V>
-inline V sum_lanes_2(const V* p) {
-  return __builtin_shufflevector(p[0], p[1], 0, 2) +
-         __builtin_shufflevector(p[0], p[1], 1, 3);
-}
-
-template <class V>
-inline V sum_lanes_4(const V* p) {
-  V pair[2];
-  for (int i = 0; i < 2; ++i) {
-    pair[i] = __builtin_shufflevector(p[2 * i], p[2 * i + 1], 0, 4, 2, 6) +
-              __builtin_shufflevector(p[2 * i], p[2 * i + 1], 1, 5, 3, 7);
-  }
-  return __builtin_shufflevector(pair[0], pair[1], 0, 1, 4, 5) +
-         __builtin_shufflevector(pair[0], pair[1], 2, 3, 6, 7);
-}
-
-template <class V>
-inline V sum_lanes_8(const V* p) {
-  V pair[4], four[2];
-  for (int i = 0; i < 4; ++i) {
-    const V a = p[2 * i], b = p[2 * i + 1];
-    pair[i] = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
-              __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-  }
-  for (int i = 0; i < 2; ++i) {
-    const V a = pair[2 * i], b = pair[2 * i + 1];
-    four[i] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +
-              __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
-  }
-  return __builtin_shufflevector(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-         __builtin_shufflevector(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
-}
-
-template <class T>
+template <class T, int kStep = 1>
 inline Vec<T> sum_lanes(const Vec<T>* p) {
-  static_assert(kWidth<T> == 2 || kWidth<T> == 4 || kWidth<T> == 8, "add a butterfly");
-  if constexpr (kWidth<T> == 2) {
-    return sum_lanes_2(p);
-  } else if constexpr (kWidth<T> == 4) {
-    return sum_lanes_4(p);
+  if constexpr (kStep == kWidth<T>) {
+    return *p;
   } else {
-    return sum_lanes_8(p);
+    constexpr int kLeft = kWidth<T> / kStep / 2;
+    Vec<T> folded[kLeft];
+    for (int i = 0; i < kLeft; ++i) {
+      folded[i] = fold<kStep>(
+          p[2 * i], p[2 * i + 1], std::make_integer_sequence<int, kWidth<T>>{});
+    }
+    return sum_lanes<T, 2 * kStep>(folded);
   }
+}
+
+// The transposed of four rows of four.
+template <class Q>
+inline void transpose(Q (&row)[4]) {
+  const Q a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+  const Q b = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+  const Q c = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+  const Q d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  row[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+  row[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+  row[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+  row[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 
 }  // namespace MMSSM_ISA
