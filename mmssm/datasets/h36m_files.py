@@ -65,6 +65,11 @@ def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
     for name in shapes.keys() & arrays.keys():
         check_shape(path, name, arrays[name], shapes[name])
         check_finite(path, name, arrays[name], imgnames)
+    if not arrays['S'][..., :3].any():
+        raise ValueError(
+            f'{path}: S holds no 3D joints, all are 0; training and evaluation need '
+            f'them; {PREPARATION}'
+        )
     return {'imgname': imgnames} | {
         name: arrays[name] for name in shapes if name in arrays
     }
