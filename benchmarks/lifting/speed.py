@@ -13,17 +13,14 @@ data and without the mirrored second pass; one clip is what one forward pass get
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -36,6 +33,10 @@ import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.apis.complexity import count
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))  # where a run by this file's path does not look
+
+from benchmarks._measure import describe_machine  # noqa: E402
+
 FOLDER = 'configs/body_3d_keypoint'
 LIFTERS = {
     'PoseMamba-S': f'{FOLDER}/posemamba/h36m/'
@@ -213,21 +214,15 @@ def measure_apart(config: str, args: argparse.Namespace) -> dict[str, float]:
 
 def describe(args: argparse.Namespace) -> dict[str, str]:
     """What the numbers were measured with."""
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(':')[2].strip() for line in lines if 'model name' in line]
-    machine = f'{names[0] if names else platform.processor()}, {args.threads} threads'
-    if args.device.startswith('cuda'):
-        machine = torch.cuda.get_device_name(args.device)
-    return dict(
-        date=datetime.date.today().isoformat(),
-        machine=machine,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        mmpose=metadata.version('mmpose'),
+    context = dict(
+        describe_machine('mmpose'),
         timing=f'median of {args.repeats} runs after one',
         batch=f'{args.batch} clips',
+        threads=str(args.threads),
     )
+    if args.device.startswith('cuda'):
+        context['device'] = torch.cuda.get_device_name(args.device)
+    return context
 
 
 def table(results: dict[str, dict[str, float]], context: dict[str, str]) -> str:

@@ -32,6 +32,7 @@ def install() -> None:
     visualization.give_canvas_tostring_rgb()
     imports.load_torchvision_without_operators()
     imports.import_mmpose()
+    visualization.draw_circles_of_one_radius()
 
 
 def require_host() -> None:

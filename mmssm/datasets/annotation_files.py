@@ -195,6 +195,18 @@ def require_keys(path: str, where: str, found: Any, keys: Iterable[str]) -> Mapp
     return found
 
 
+def as_array(path: str, name: str, values: Any) -> np.ndarray:
+    """Makes something read from a file an array.
+
+    Raises:
+        ValueError: It is a list of lists of unequal lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f'{path}: {name} is no array: {error}') from error
+
+
 def check_shape(
     path: str, name: str, array: Any, shape: tuple[int | None, ...]
 ) -> np.ndarray:
@@ -212,7 +224,7 @@ def check_shape(
     Raises:
         ValueError: It is not numbers, or of another shape.
     """
-    array = np.asarray(array)
+    array = as_array(path, name, array)
     if array.dtype.kind not in 'iufb':
         raise ValueError(
             f'{path}: expected {name} to be numbers, found dtype {array.dtype}'
@@ -271,7 +283,8 @@ def texts(path: str, name: str, values: Any, count: int) -> np.ndarray:
     Raises:
         ValueError: They are something else, or another number.
     """
-    if not isinstance(values, list | tuple | np.ndarray) or not np.ndim(values):
+    array = as_array(path, name, values)
+    if not isinstance(values, list | tuple | np.ndarray) or not array.ndim:
         found = type(values).__name__
         raise ValueError(f'{path}: expected {count} texts as {name}, found a {found}')
     if len(values) != count:
@@ -279,7 +292,6 @@ def texts(path: str, name: str, values: Any, count: int) -> np.ndarray:
             f'{path}: expected {count} texts as {name}, one for each frame of the 2D '
             f'joints, found {len(values)}'
         )
-    array = np.asarray(values)
     if array.dtype == object:
         kinds = {type(value).__name__ for value in values}
         if not kinds <= {'str', 'str_'}:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mmssm.datasets.annotation_files import (
+    as_array,
     check_finite,
     check_shape,
     read_npy,
@@ -65,6 +66,11 @@ def read_annotations(path: str, num_keypoints: int) -> dict[str, np.ndarray]:
     for name in shapes.keys() & arrays.keys():
         check_shape(path, name, arrays[name], shapes[name])
         check_finite(path, name, arrays[name], imgnames)
+    if not arrays['S'][..., :3].any():
+        raise ValueError(
+            f'{path}: S holds no 3D joints, all are 0; training and evaluation need '
+            f'them; {PREPARATION}'
+        )
     return {'imgname': imgnames} | {
         name: arrays[name] for name in shapes if name in arrays
     }
@@ -152,7 +158,7 @@ def check_cameras(path: str, cameras: Mapping, needed: set[tuple[str, str]]) -> 
     for key in sorted(needed):
         camera = require_keys(path, f'camera {key}', cameras[key], ())
         for name, size in {'w': 1, 'h': 1, 'f': 2, 'c': 2}.items():
-            value = np.asarray(camera.get(name, ()))
+            value = as_array(path, f'{name} of camera {key}', camera.get(name, ()))
             valid = value.size == size and value.dtype.kind in 'iuf'
             if not valid or not (np.isfinite(value) & (value > 0)).all():
                 raise ValueError(

@@ -1,10 +1,11 @@
 """MotionBERT's pickle of Human3.6M with Stacked-Hourglass detections."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mmssm.datasets.annotation_files import (
+    as_array,
     check_finite,
     check_shape,
     match,
@@ -93,9 +94,9 @@ def read_split(path: str, split: str, num_keypoints: int = 17) -> Split:
 
     def numbers(key: str, *shape: int | None) -> np.ndarray:
         name = f'{split}.{key}'
-        array = np.asarray(data[key])
-        if array.dtype == object:  # a list of numbers of several types
-            array = np.array(array.tolist())
+        array = as_array(path, name, data[key])
+        if array.dtype == object:  # numbers of several types
+            array = as_array(path, name, array.tolist())
         check_shape(path, name, array, (frames, *shape))
         check_finite(path, name, array)
         return array.astype(np.float32, copy=False)
@@ -115,9 +116,14 @@ def read_split(path: str, split: str, num_keypoints: int = 17) -> Split:
                 f'{split}.2.5d_factor, found {factor.min()}'
             )
         joints_mm = numbers('joints_2.5d_image', num_keypoints, 3)
+    confidence = np.ones((frames, num_keypoints), np.float32)
+    if 'confidence' in data:
+        # (F, 17, 1) or (F, 17)
+        dims = as_array(path, f'{split}.confidence', data['confidence']).ndim
+        confidence = numbers('confidence', num_keypoints, *([1] * (dims - 2)))
     return Split(
         joint_2d=numbers('joint_2d', num_keypoints, None)[..., :2],
-        confidence=_confidence(data, numbers, frames, num_keypoints),
+        confidence=confidence.reshape(frames, num_keypoints),
         joint3d_image=numbers('joint3d_image', num_keypoints, 3),
         camera_name=camera_name,
         source=source,
@@ -128,14 +134,6 @@ def read_split(path: str, split: str, num_keypoints: int = 17) -> Split:
 
 
 _POSES = (None, None, None)
-
-
-def _confidence(data: Any, numbers: Any, frames: int, joints: int) -> np.ndarray:
-    if 'confidence' not in data:
-        return np.ones((frames, joints), np.float32)
-    # released as (F, 17, 1) or (F, 17)
-    trailing = (1,) if np.ndim(data['confidence']) == 3 else ()
-    return numbers('confidence', joints, *trailing).reshape(frames, joints)
 
 
 def _no_action(source: np.ndarray) -> np.ndarray:

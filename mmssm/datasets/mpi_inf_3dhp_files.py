@@ -9,6 +9,7 @@ import numpy as np
 from mmssm.datasets import clips
 from mmssm.datasets.annotation_files import (
     DAMAGED,
+    as_array,
     check_finite,
     check_shape,
     damaged,
@@ -145,7 +146,9 @@ def _pstmo_videos(path: str, joints: int) -> Iterator[Video]:
         example = 'S1 Seq1'
         sequence = match(path, 'a key of data', r'S\d+ Seq\d+', str(key), example)
         where = f"data['{key}'][0]"
-        if not isinstance(entry, list | tuple | np.ndarray) or not len(entry):
+        if isinstance(entry, np.ndarray):
+            entry = entry.tolist()
+        if not isinstance(entry, list | tuple) or not entry:
             raise ValueError(
                 f"{path}: expected data['{key}'] to be a list of cameras and frame "
                 f'rate, found {type(entry).__name__}'
@@ -169,7 +172,7 @@ def _pstmo_video(path: str, name: str, where: str, entry: Any, joints: int) -> V
     )
     valid = np.ones(frames, bool)
     if test:
-        flags = np.ravel(entry['valid'])
+        flags = as_array(path, f"{where}['valid']", entry['valid']).ravel()
         valid = check_shape(path, f"{where}['valid']", flags, (frames,)) > 0
     return _checked(
         path, where, Video(name, np.arange(1, frames + 1), two[..., :2], three, valid)
@@ -205,7 +208,7 @@ def _converted_videos(path: str, joints: int) -> Iterator[Video]:
     three = check_shape(path, 'S', arrays['S'], (frames, joints, 4))
     check_finite(path, 'part', part, names)
     check_finite(path, 'S', three, names)
-    pattern = r'(TS\d+|S\d+_Seq\d+_Cam\d+)_(\d+)\.jpg'
+    pattern = r'(TS\d+|S\d+_Seq\d+_Cam\d+)_(\d{1,9})\.jpg'
     found = [
         match(path, 'imgname', pattern, name.rpartition('/')[2], 'TS1_002001.jpg')
         for name in names.tolist()

@@ -44,3 +44,28 @@ def test_the_3d_visualizer_draws(current_matplotlib):
     visualization.give_canvas_tostring_rgb()
     visualizer.add_datasample('x', image, sample, **arguments)
     assert visualizer.get_image().shape[2] == 3
+
+
+def test_keypoints_are_drawn_on_images(monkeypatch):
+    from mmpose.visualization import PoseLocalVisualizer
+    from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
+
+    visualizer = PoseLocalVisualizer(kpt_color=np.full((1, 3), 255))
+    visualizer.set_dataset_meta({'skeleton_links': [], 'num_keypoints': 1})
+    sample = PoseDataSample()
+    sample.gt_instances = InstanceData(
+        keypoints=np.full((1, 1, 2), 50.0), keypoints_visible=np.ones((1, 1))
+    )
+    image = np.zeros((100, 100, 3), np.uint8)
+    arguments = {'draw_pred': False, 'draw_bbox': False}
+    try:
+        int(np.ones(1))
+    except TypeError:
+        cured = OpencvBackendVisualizer.draw_circles
+        with monkeypatch.context() as patch:
+            patch.setattr(OpencvBackendVisualizer, 'draw_circles', cured.__wrapped__)
+            with pytest.raises(TypeError, match='0-dimensional'):
+                visualizer.add_datasample('x', image, sample, **arguments)
+    visualization.draw_circles_of_one_radius()
+    visualizer.add_datasample('x', image, sample, **arguments)
+    assert visualizer.get_image()[50, 50].max() > 100

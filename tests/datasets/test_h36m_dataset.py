@@ -148,6 +148,12 @@ def test_a_missing_array_is_named(tmp_path, arrays):
         build(files.write(tmp_path, arrays), **CLIPS)
 
 
+def test_a_file_without_3d_is_named(tmp_path, arrays):
+    arrays['S'] = np.zeros_like(arrays['S'])
+    with pytest.raises(ValueError, match=r'train\.npz: S holds no 3D joints'):
+        build(files.write(tmp_path, arrays), **CLIPS)
+
+
 def test_an_empty_file_is_named(tmp_path, arrays):
     empty = {key: array[:0] for key, array in arrays.items()}
     with pytest.raises(ValueError, match='holds no frames'):

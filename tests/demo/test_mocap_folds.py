@@ -49,7 +49,8 @@ def test_jobs_must_be_positive(benchmark_script, tmp_path):
         benchmark_script.main(['--out', str(tmp_path), '--jobs', '0'])
 
 
-def test_networks_are_counted_and_timed(benchmark_script, tmp_path):
+def test_networks_are_counted_and_timed(benchmark_script, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_script, 'SPEED_BATCH', 1)
     config = benchmark_script.config_path('SasMamba', 0)
     network = benchmark_script.measure_network(config, tmp_path, 1)
     assert network['params'] == 128127

@@ -27,7 +27,7 @@ TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 1e-2}
 SCANS = """
 import sys, torch, warnings
 warnings.simplefilter('error')
-from mmssm.ops import ScanPaths, path_scan, selective_scan
+from mmssm.ops import ScanPaths, deform_sample, path_scan, selective_scan
 
 def results(dtype):
     generator = torch.Generator().manual_seed(0)
@@ -56,6 +56,13 @@ def results(dtype):
     y = path_scan(x, dt, -A.abs(), B, C, None, None, paths, dt_weight=weight)
     yield y
     yield from torch.autograd.grad(y.float().square().sum(), [x, dt, A, B, C, weight])
+    side = torch.arange(-1, 2, dtype=dtype)
+    anchors = torch.cartesian_prod(side, side)
+    for weight in normal(40, 9), normal(2, 35, 2, 9):
+        x, offset = normal(2, 35, 40), normal(2, 35, weight.dim() // 2, 9, 2)
+        y = deform_sample(x, offset, weight, anchors, (5, 7))
+        yield y
+        yield from torch.autograd.grad(y.float().square().sum(), [x, offset, weight])
 
 found = {}
 for dtype in torch.float32, torch.float64, torch.bfloat16:

@@ -171,10 +171,11 @@ def unused(path: Path) -> Path:
 class Browser:
     """Draws samples one after another."""
 
-    def __init__(self, config: Config, args: argparse.Namespace, meta: dict) -> None:
+    def __init__(self, config: Config, args: argparse.Namespace, dataset: Any) -> None:
         self.args = args
+        self.combined = isinstance(dataset, CombinedDataset)
         self.visualizer = VISUALIZERS.build(config.visualizer)
-        self.visualizer.set_dataset_meta(meta)
+        self.visualizer.set_dataset_meta(dataset.metainfo)
         pipeline = config[f'{args.phase}_dataloader'].dataset.pipeline
         encoders = [step.encoder for step in pipeline if 'encoder' in step]
         self.encoder = encoders[0] if encoders else None
@@ -213,7 +214,7 @@ class Browser:
     def _draw_image(self, item: dict) -> None:
         image, sample, path = image_sample(item, self.args.mode)
         folder = self.args.output_dir
-        if folder is not None and sample.get('dataset_name'):
+        if folder is not None and self.combined and sample.get('dataset_name'):
             folder = folder / sample.dataset_name
         self.visualizer.add_datasample(
             Path(path).name,
@@ -252,7 +253,7 @@ def main(argv: list[str] | None = None) -> None:
         preflight.check_data_files(config, [args.phase])
     with messages_for_users(config):
         dataset = DATASETS.build(prepare(config, args))
-        browser = Browser(config, args, dataset.metainfo)
+        browser = Browser(config, args, dataset)
         chosen = list(indices(dataset, args.max_item_per_dataset))
         progress = ProgressBar(len(chosen))
         for index in chosen:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from helpers import motionbert
@@ -93,3 +95,56 @@ def test_what_cannot_be_drawn_is_said(tmp_path, tool):
         tool.as_transformed({}, {'type': 'VideoPoseLifting'})
     with pytest.raises(tool.UserError, match='use --mode original'):
         tool.as_transformed({}, None)
+
+
+IMAGES = """
+_base_ = {base!r}
+train_dataloader = dict(
+    dataset=dict(
+        type='FreiHandDataset',
+        data_root={root!r},
+        ann_file='hands.json',
+        data_prefix=dict(img=''),
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(type='GetBBoxCenterScale'),
+            dict(type='TopdownAffine', input_size=(32, 32)),
+            dict(type='PackPoseInputs'),
+        ],
+    )
+)
+"""
+
+
+@pytest.mark.parametrize(('mode', 'size'), [('original', 40), ('transformed', 32)])
+def test_pictures_of_images_are_written(tmp_path, tool, mode, size):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / 'hand.png')
+    joints = np.concatenate([rng.uniform(5, 35, (21, 2)), np.full((21, 1), 2)], -1)
+    hand = {
+        'id': 0,
+        'image_id': 0,
+        'category_id': 1,
+        'bbox': [0, 0, 40, 40],
+        'area': 1600,
+        'iscrowd': 0,
+        'num_keypoints': 21,
+        'segmentation': [],
+        'keypoints': joints.ravel().tolist(),
+    }
+    annotations = {
+        'images': [{'id': 0, 'file_name': 'hand.png', 'width': 40, 'height': 40}],
+        'annotations': [hand, {**hand, 'id': 1}],
+        'categories': [{'id': 1, 'name': 'hand'}],
+    }
+    (tmp_path / 'hands.json').write_text(json.dumps(annotations))
+    base = str(ROOT / 'configs/_base_/default_runtime.py')
+    config = tmp_path / 'config.py'
+    config.write_text(IMAGES.format(base=base, root=str(tmp_path)))
+    out = tmp_path / 'out'
+    out.mkdir()
+    tool.main([str(config), '--output-dir', str(out), '--not-show', '--mode', mode])
+    # two hands in one image
+    assert {path.name for path in out.iterdir()} == {'hand.png', 'hand(1).png'}
+    assert np.asarray(Image.open(out / 'hand.png')).shape == (size, size, 3)

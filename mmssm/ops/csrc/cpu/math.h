@@ -117,7 +117,7 @@ inline Vec<T> nearest(Vec<T> biased) {
 
 template <class T>
 inline Vec<T> power(Vec<T> biased) {
-  return (Vec<T>)((Bits<T>)biased << Constants<T>::kMantissa);
+  return (Vec<T>)((Unsigned<T>)biased << Constants<T>::kMantissa);
 }
 
 // |x| for which 2^x needs no look at its range.
@@ -135,7 +135,7 @@ inline Vec<T> exp2(Vec<T> x) {
   const Vec<T> fraction = x - (rounded - kRound);
   const Vec<T> mantissa = polynomial<T>(fraction, Constants<T>::kExp2);
   Vec<T> result =
-      (Vec<T>)((Bits<T>)mantissa + ((Bits<T>)rounded << Constants<T>::kMantissa));
+      (Vec<T>)((Unsigned<T>)mantissa + ((Unsigned<T>)rounded << Constants<T>::kMantissa));
   if constexpr (!kBounded) {
     result = rounded <= kRound - (kBias - 1) ? Vec<T>{} : result;
     result = rounded >= kRound + (kBias + 1) ? Vec<T>{} + T(__builtin_inf()) : result;

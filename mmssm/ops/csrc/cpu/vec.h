@@ -35,7 +35,8 @@ namespace MMSSM_ISA {
 // Channels in a block: what the innermost loops run over.
 constexpr int kLanes = 16;
 
-// The floating-point vector of so many bytes, and the integers of the same size.
+// The floating-point vector of so many bytes, and the integers of the same size:
+// those that compare as the values do, and those that wrap around.
 template <class T, int kBytes>
 struct Vectors;
 
@@ -43,18 +44,22 @@ template <int kBytes>
 struct Vectors<float, kBytes> {
   typedef float Vec __attribute__((vector_size(kBytes)));
   typedef int32_t Bits __attribute__((vector_size(kBytes)));
+  typedef uint32_t Unsigned __attribute__((vector_size(kBytes)));
 };
 
 template <int kBytes>
 struct Vectors<double, kBytes> {
   typedef double Vec __attribute__((vector_size(kBytes)));
   typedef int64_t Bits __attribute__((vector_size(kBytes)));
+  typedef uint64_t Unsigned __attribute__((vector_size(kBytes)));
 };
 
 template <class T>
 using Vec = typename Vectors<T, MMSSM_VECTOR_BYTES>::Vec;
 template <class T>
 using Bits = typename Vectors<T, MMSSM_VECTOR_BYTES>::Bits;
+template <class T>
+using Unsigned = typename Vectors<T, MMSSM_VECTOR_BYTES>::Unsigned;
 // Four elements: the unit in which tiles are converted and transposed.
 template <class T>
 using Quad = typename Vectors<T, 4 * sizeof(T)>::Vec;
