@@ -78,7 +78,7 @@ def deform_sample(
 def _check(
     x: Tensor, offset: Tensor, weight: Tensor, anchors: Tensor, size: tuple[int, int]
 ) -> tuple[int, int]:
-    check_floats(x=x, offset=offset, weight=weight, anchors=anchors)
+    check_floats((), x=x, offset=offset, weight=weight, anchors=anchors)
     check_dims('x', x, 'N', 'L', 'E')
     check_dims('offset', offset, 'N', 'L', 'G', 'M', '2')
     if (
