@@ -398,6 +398,7 @@ def zeros(*shape, dtype=F64):
     ('changes', 'kind', 'message'),
     [
         ({'x': 1.0}, TypeError, 'x must be a tensor, got float'),
+        ({'weight': None}, TypeError, 'weight must be a tensor, got NoneType'),
         ({'x': zeros(2, 20, 6, dtype=torch.int64)}, TypeError, 'x must be float32, '),
         ({'x': zeros(2, 20)}, ValueError, r'x must be \(N, L, E\), got shape \(2, 20'),
         ({'weight': zeros(6, 9).float()}, TypeError, 'weight is torch.float32 but x'),
