@@ -24,14 +24,17 @@ def path(paths, arguments):
     return path_scan((arguments['x0'], arguments['x1']), paths=paths, **rest)
 
 
-def test_every_op_is_checked_here():
-    """`opcheck` runs all its checks on each of them below, dynamic shapes included."""
+def test_every_op_is_checked():
+    """`opcheck` runs all its checks on each, dynamic shapes included.
+
+    On the scans below, on sampling in test_deform_sample.py.
+    """
     names = {
         name.partition('::')[2].partition('.')[0]
         for name in torch._C._dispatch_get_all_op_names()
         if name.startswith('mmssm::')
     }
-    checked = {'selective_scan', 'path_scan'}
+    checked = {'selective_scan', 'path_scan', 'deform_sample'}
     assert names == checked | {f'{name}_backward' for name in checked}
 
 
