@@ -24,7 +24,7 @@ def path(paths, arguments):
     return path_scan((arguments['x0'], arguments['x1']), paths=paths, **rest)
 
 
-def test_every_op_is_checked():
+def test_every_op_is_checked(native):
     """`opcheck` runs all its checks on each, dynamic shapes included.
 
     On the scans below, on sampling in test_deform_sample.py.
