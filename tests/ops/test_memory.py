@@ -108,4 +108,4 @@ def test_backward_takes_a_small_multiple_of_its_gradients(native, peaks):
 
 @pytest.mark.parametrize('case', ['forward', 'forward + backward'])
 def test_paths_take_a_fraction_of_copies(native, peaks, case):
-    assert peaks[f'ours, {case}'] < 0.35 * peaks[f'copies, {case}']
+    assert peaks[f'ours, {case}'] <= 0.3 * peaks[f'copies, {case}']
