@@ -8,7 +8,8 @@ few timed ones promise, and tested on the clips left out. Every run goes through
 ``tools/train.py`` and ``tools/test.py``; ``speed.py`` beside this file counts and
 times the networks. The results, with the two trivial
 predictors, are written to ``DIR/mocap_folds.json`` and ``DIR/mocap_folds.md``.
-With ``--jobs 2`` two runs go side by side, each with half the cores.
+With ``--jobs 2`` two runs go side by side, each with half the cores. Called again
+after it was stopped, it keeps the runs of ``DIR`` that ended.
 """
 
 import argparse
@@ -35,8 +36,8 @@ from benchmarks._measure import describe_machine  # noqa: E402
 
 FOLDER = 'configs/body_3d_keypoint'
 LIFTERS = {
-    'PoseMamba': 'posemamba/mocap/posemamba_xs-27frm_1xb4_mocap',
     'SasMamba': 'sasmamba/mocap/sasmamba_xs-27frm_1xb4_mocap',
+    'PoseMamba': 'posemamba/mocap/posemamba_xs-27frm_1xb4_mocap',
     'DSTFormer (MotionBERT)': 'posemamba/mocap/'
     'motionbert_dstformer-xs-27frm_1xb4_mocap',
     'TCN (VideoPose3D)': 'posemamba/mocap/video-pose-lift_tcn-27frm_1xb32_mocap',
@@ -95,9 +96,15 @@ def run(command: list[str], log: Path, threads: int) -> str:
 def measure(
     lifter: str, fold: int, out: Path, minutes: float, threads: int
 ) -> dict[str, object]:
-    """Trains and tests one lifter on one fold."""
+    """Trains and tests one lifter on one fold, or reads what it gave before."""
     config = config_path(lifter, fold)
     work_dir = out / Path(config).stem
+    kept = work_dir / 'result.json'
+    terms = dict(lifter=lifter, fold=fold, minutes=minutes, threads=threads)
+    if kept.exists():
+        result = json.loads(kept.read_text())
+        if terms.items() <= result.items():
+            return result
     this = [str(Path(__file__).resolve()), '--out', str(out)]
     answer = run(
         [*this, '--minutes', str(minutes), '--probe', config],
@@ -137,13 +144,13 @@ def measure(
         threads,
     )
     result = dict(
-        lifter=lifter,
-        fold=fold,
+        **terms,
         iterations=steps,
         training_seconds=round(seconds, 1),
         network=measure_network(config, work_dir, threads),
         metrics=json.loads(metrics.read_text()),
     )
+    kept.write_text(json.dumps(result, indent=1) + '\n')
     print(
         f'{lifter}, fold {fold}: {steps} iterations in {seconds:.0f} s, MPJPE '
         f'{result["metrics"]["MPJPE"]:.1f} mm',
@@ -203,8 +210,8 @@ def table(results: list[dict], context: dict[str, str]) -> str:
         '',
         '| lifter | parameters | MACs | clips/s | MPJPE | P-MPJPE | '
         + ' | '.join(f'fold {fold}' for fold in FOLDS)
-        + ' | MPJPE / flat | iterations |',
-        '|---|---|---|---|---|---|' + '---|' * (len(FOLDS) + 2),
+        + ' | MPJPE / flat | iterations | seconds |',
+        '|---|---|---|---|---|---|' + '---|' * (len(FOLDS) + 3),
     ]
     by_lifter: dict[str, list[dict]] = {}
     for result in sorted(results, key=lambda result: result['fold']):
@@ -219,10 +226,9 @@ def table(results: list[dict], context: dict[str, str]) -> str:
         cells += [f'{e.mean():.1f} ± {e.std(ddof=1):.1f}' for e in errors.values()]
         cells += [f'{error:.1f}' for error in errors['MPJPE']]
         cells.append(f'{errors["MPJPE"].mean() / flat.mean():.2f}')
-        steps = [
-            str(result['iterations']) for result in folds if 'iterations' in result
-        ]
-        cells.append(' / '.join(steps) or '-')
+        for name in ('iterations', 'training_seconds'):
+            spent = [f'{result[name]:.0f}' for result in folds if name in result]
+            cells.append(' / '.join(spent) or '-')
         lines.append(f'| {lifter} | ' + ' | '.join(cells) + ' |')
     lines += ['', *(f'- {name}: {value}' for name, value in context.items()), '']
     return '\n'.join(lines)
@@ -242,8 +248,8 @@ def main(argv: list[str] | None = None) -> None:
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = [
             pool.submit(measure, lifter, fold, out, args.minutes, threads)
-            for fold in FOLDS
             for lifter in LIFTERS
+            for fold in FOLDS
         ]
         results = [future.result() for future in runs]
     context = {

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from helpers.modules import ROOT, load_script
 
@@ -33,7 +35,7 @@ def test_table_has_mean_spread_and_ratio(benchmark_script):
     cells = [cell.strip() for cell in row.strip('|').split('|')]
     assert cells[1:4] == ['131,571', '65.9 M', '140']
     assert cells[4:6] == ['100.0 ± 10.0', '50.0 ± 5.0']
-    assert cells[6:] == ['90.0', '100.0', '110.0', '0.50', '10 / 20 / 30']
+    assert cells[6:] == ['90.0', '100.0', '110.0', '0.50', '10 / 20 / 30', '-']
     assert '- machine: two cores' in table
     flat = next(line for line in table.splitlines() if line.startswith('| flat'))
     assert flat.count('|') == row.count('|')
@@ -56,3 +58,19 @@ def test_networks_are_counted_and_timed(benchmark_script, tmp_path, monkeypatch)
     assert network['params'] == 128127
     assert network['frames'] == 27
     assert network['clips_per_second'] > 0
+
+
+def test_a_run_that_ended_is_kept(benchmark_script, tmp_path, monkeypatch):
+    config = benchmark_script.config_path('PoseMamba', 1)
+    kept = tmp_path / config.rpartition('/')[2].removesuffix('.py') / 'result.json'
+    kept.parent.mkdir()
+    result = dict(lifter='PoseMamba', fold=1, minutes=6.0, threads=2, iterations=7)
+    kept.write_text(json.dumps(result))
+
+    def refuse(command, log, threads):
+        raise RuntimeError('a new run')
+
+    monkeypatch.setattr(benchmark_script, 'run', refuse)
+    assert benchmark_script.measure('PoseMamba', 1, tmp_path, 6.0, 2) == result
+    with pytest.raises(RuntimeError, match='a new run'):
+        benchmark_script.measure('PoseMamba', 1, tmp_path, 5.0, 2)
