@@ -42,7 +42,7 @@ bench: env
 	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
 
 # PoseMamba and SasMamba beside MMPose's lifters over three folds, six minutes each:
-# an hour and a half.
+# an hour and three quarters; called again, it goes on.
 benchmark-lifting: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/lifting/mocap_folds.py \
 		--minutes 6 --out work_dirs/benchmark-lifting
