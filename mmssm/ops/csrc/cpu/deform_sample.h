@@ -26,6 +26,15 @@ inline T round_down(T value) {
   return whole > value ? whole - 1 : whole;
 }
 
+// The place of a token in the map.
+struct MapPlace {
+  int64_t row, column;
+};
+
+inline MapPlace place_of(const DeformSample& s, int64_t token) {
+  return {token / s.columns, token % s.columns};
+}
+
 // Where one tap of one token samples.
 template <class T>
 struct Tap {
@@ -35,9 +44,9 @@ struct Tap {
   T weight[4];
   T fy, fx;
 
-  Tap(const DeformSample& s, int64_t token_index, const T* anchor, const T* offset) {
-    const T y = T(token_index / s.columns) + anchor[0] + offset[0];
-    const T x = T(token_index % s.columns) + anchor[1] + offset[1];
+  Tap(const DeformSample& s, MapPlace at, const T* anchor, const T* offset) {
+    const T y = T(at.row) + anchor[0] + offset[0];
+    const T x = T(at.column) + anchor[1] + offset[1];
     kind = y != y || x != x ? kNan : kOutside;
     if (!(y >= -1 && y < T(s.rows) && x >= -1 && x < T(s.columns))) {
       return;
@@ -55,6 +64,30 @@ struct Tap {
       const bool is_inside =
           row >= 0 && row < s.rows && column >= 0 && column < s.columns;
       token[c] = is_inside ? row * s.columns + column : -1;
+    }
+  }
+};
+
+// The gradients of one tap's offset and weight, from the sums over channels of each
+// corner times the gradient of the output (and the weight, if it is by channel).
+// `scale` is the tap's weight by token, or 1.
+template <class T>
+struct TapGradient {
+  T y = 0, x = 0, weight = 0;
+
+  TapGradient(const Tap<T>& place, const T (&dot)[4], T scale) {
+    if (place.kind == Tap<T>::kNan) {
+      y = x = weight = T(__builtin_nan(""));
+    }
+    if (place.kind != Tap<T>::kInside) {
+      return;
+    }
+    const T fy = place.fy, fx = place.fx;
+    y = scale * ((1 - fx) * (dot[2] - dot[0]) + fx * (dot[3] - dot[1]));
+    x = scale * ((1 - fy) * (dot[1] - dot[0]) + fy * (dot[3] - dot[2]));
+    for (int64_t c = 0; c < 4; ++c) {
+      // What has no weight was not read: it may be NaN.
+      weight += place.weight[c] != 0 ? place.weight[c] * dot[c] : 0;
     }
   }
 };
@@ -139,10 +172,11 @@ struct DeformSampling {
       const T* zeros, T* out) {
     const int64_t width = s.channels / s.groups;
     const T* x = static_cast<const T*>(s.x) + n * s.x_batch + g * width;
+    const MapPlace at = place_of(s, l);
     for (int64_t m = 0; m < s.taps; ++m) {
       const int64_t tap = tap_index(s, n, l, g, m);
       const Tap<T> place(
-          s, l, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
+          s, at, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
       if (place.kind == Tap<T>::kOutside) {
         continue;
       }
@@ -251,8 +285,9 @@ struct DeformSampling {
         load_weight();
       }
       for (int64_t l = 0; l < tokens(s); ++l) {
+        const MapPlace at = place_of(s, l);
         for (int64_t m = 0; m < s.taps; ++m) {
-          run_tap(l, m);
+          run_tap(l, m, at);
         }
         // Long sums in two stages lose fewer digits.
         if (!s.per_token && (l % kSampleTokens == kSampleTokens - 1)) {
@@ -290,25 +325,26 @@ struct DeformSampling {
       }
     }
 
-    T* place_sums(int64_t l, int64_t m) {
+    void store_places(int64_t l, int64_t m, const TapGradient<T>& sum) {
       const int64_t taps = s.batch * tokens(s) * s.groups * s.taps;
-      return static_cast<T*>(grad.place_sums) +
-             3 * (block * taps + tap_index(s, n, l, g, m));
+      T* to = static_cast<T*>(grad.place_sums) +
+              3 * (block * taps + tap_index(s, n, l, g, m));
+      to[0] = sum.y;
+      to[1] = sum.x;
+      to[2] = sum.weight;
     }
 
-    void run_tap(int64_t l, int64_t m) {
+    void run_tap(int64_t l, int64_t m, MapPlace at) {
       const int64_t tap = tap_index(s, n, l, g, m);
       const Tap<T> place(
-          s, l, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
-      T* sums = place_sums(l, m);
-      sums[0] = sums[1] = sums[2] = 0;
+          s, at, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
       if (place.kind == Tap<T>::kNan) {
-        sums[0] = sums[1] = sums[2] = T(__builtin_nan(""));
         for (int64_t e = 0; e < width; ++e) {
           recent[m * kSampleChannels + e] = T(__builtin_nan(""));
         }
       }
       if (place.kind != Tap<T>::kInside) {
+        store_places(l, m, TapGradient<T>(place, {}, 1));
         return;
       }
       const T* corner[4];
@@ -334,11 +370,8 @@ struct DeformSampling {
       }
       T dots[4];
       dot(corner, drive, width, dots);
-      const T fy = place.fy, fx = place.fx;
-      sums[0] = scale * ((1 - fx) * (dots[2] - dots[0]) + fx * (dots[3] - dots[1]));
-      sums[1] = scale * ((1 - fy) * (dots[1] - dots[0]) + fy * (dots[3] - dots[2]));
+      store_places(l, m, TapGradient<T>(place, dots, scale));
       for (int64_t c = 0; c < 4; ++c) {
-        sums[2] += place.weight[c] * dots[c];
         const T w = scale * place.weight[c];
         T* __restrict to = target[c];
         for (int64_t e = 0; e < width; ++e) {
