@@ -5,6 +5,7 @@ from mmssm.datasets.datasets import (
     FreiHAND3DDataset,
     Human36mDataset,
     Human36mMotionBERTDataset,
+    InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
 )
@@ -18,6 +19,7 @@ __all__ = [
     'GroundTruth2D',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
+    'InterHand3DDataset',
     'LoadCheckedImage',
     'MocapDataset',
     'MpiInf3dhpDataset',

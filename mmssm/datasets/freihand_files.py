@@ -3,10 +3,10 @@
 from os import path as osp
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from mmssm.datasets.annotation_files import check_shape, read_json
 from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
+from mmssm.datasets.transforms.checked_image import image_size
 
 PREPARATION = 'docs/datasets/freihand.md says where the files come from'
 
@@ -85,7 +85,7 @@ def read_hands(
         [np.arange(len(joints)) + version * len(joints) for version in versions]
     )
     images = [osp.join(folder, f'{number:08d}.jpg') for number in numbers]
-    size, bbox = _image_size(images[0]), None
+    size, bbox = image_size(images[0]), None
     if whole_image:
         if size is None:
             raise ValueError(
@@ -125,11 +125,3 @@ def _versions_there(folder: str, count: int) -> tuple[int, ...]:
             f'{PREPARATION}'
         )
     return tuple(there)
-
-
-def _image_size(path: str) -> tuple[int, int] | None:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError):
-        return None

@@ -73,6 +73,15 @@ def _ends_well(file: IO[bytes], kind: str) -> bool:
     return _ENDS[kind] in file.read()
 
 
+def image_size(path: str) -> tuple[int, int] | None:
+    """Width and height that an image file declares; None without a whole header."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
 class CheckedImageMixin:
     """Loading images that may be spoiled; see :class:`LoadCheckedImage`."""
 
