@@ -8,6 +8,7 @@ from mmssm.datasets.datasets import (
     InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
+    RHD3DDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import DetectorNoise, GroundTruth2D, LoadCheckedImage
@@ -23,4 +24,5 @@ __all__ = [
     'LoadCheckedImage',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'RHD3DDataset',
 ]

@@ -4,6 +4,7 @@ from mmssm.datasets.datasets.interhand_dataset import InterHand3DDataset
 from mmssm.datasets.datasets.mocap_dataset import MocapDataset
 from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
 from mmssm.datasets.datasets.mpi_inf_3dhp_dataset import MpiInf3dhpDataset
+from mmssm.datasets.datasets.rhd_dataset import RHD3DDataset
 
 __all__ = [
     'FreiHAND3DDataset',
@@ -12,4 +13,5 @@ __all__ = [
     'InterHand3DDataset',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'RHD3DDataset',
 ]
