@@ -2,6 +2,7 @@
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.datasets.datasets import (
+    DexYCBDataset,
     FreiHAND3DDataset,
     Human36mDataset,
     Human36mMotionBERTDataset,
@@ -15,6 +16,7 @@ from mmssm.datasets.transforms import DetectorNoise, GroundTruth2D, LoadCheckedI
 
 __all__ = [
     'DetectorNoise',
+    'DexYCBDataset',
     'EpochSampler',
     'FreiHAND3DDataset',
     'GroundTruth2D',
