@@ -9,10 +9,18 @@ from mmssm.datasets.datasets import (
     InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
+    NYUHandDataset,
     RHD3DDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
-from mmssm.datasets.transforms import DetectorNoise, GroundTruth2D, LoadCheckedImage
+from mmssm.datasets.transforms import (
+    DetectorNoise,
+    GroundTruth2D,
+    LoadCheckedImage,
+    LoadDepthImage,
+    NormalizeDepth,
+    TopdownDepthAffine,
+)
 
 __all__ = [
     'DetectorNoise',
@@ -24,7 +32,11 @@ __all__ = [
     'Human36mMotionBERTDataset',
     'InterHand3DDataset',
     'LoadCheckedImage',
+    'LoadDepthImage',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'NYUHandDataset',
+    'NormalizeDepth',
     'RHD3DDataset',
+    'TopdownDepthAffine',
 ]

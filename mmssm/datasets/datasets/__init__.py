@@ -5,6 +5,7 @@ from mmssm.datasets.datasets.interhand_dataset import InterHand3DDataset
 from mmssm.datasets.datasets.mocap_dataset import MocapDataset
 from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
 from mmssm.datasets.datasets.mpi_inf_3dhp_dataset import MpiInf3dhpDataset
+from mmssm.datasets.datasets.nyu_dataset import NYUHandDataset
 from mmssm.datasets.datasets.rhd_dataset import RHD3DDataset
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     'InterHand3DDataset',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'NYUHandDataset',
     'RHD3DDataset',
 ]
