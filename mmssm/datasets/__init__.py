@@ -2,6 +2,7 @@
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.datasets.datasets import (
+    AssemblyHandsDataset,
     DexYCBDataset,
     FreiHAND3DDataset,
     Human36mDataset,
@@ -23,6 +24,7 @@ from mmssm.datasets.transforms import (
 )
 
 __all__ = [
+    'AssemblyHandsDataset',
     'DetectorNoise',
     'DexYCBDataset',
     'EpochSampler',

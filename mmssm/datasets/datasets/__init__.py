@@ -1,3 +1,4 @@
+from mmssm.datasets.datasets.assemblyhands_dataset import AssemblyHandsDataset
 from mmssm.datasets.datasets.dexycb_dataset import DexYCBDataset
 from mmssm.datasets.datasets.freihand_dataset import FreiHAND3DDataset
 from mmssm.datasets.datasets.h36m_dataset import Human36mDataset
@@ -9,6 +10,7 @@ from mmssm.datasets.datasets.nyu_dataset import NYUHandDataset
 from mmssm.datasets.datasets.rhd_dataset import RHD3DDataset
 
 __all__ = [
+    'AssemblyHandsDataset',
     'DexYCBDataset',
     'FreiHAND3DDataset',
     'Human36mDataset',
