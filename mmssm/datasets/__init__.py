@@ -8,7 +8,12 @@ from mmssm.datasets.datasets import (
     MpiInf3dhpDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
-from mmssm.datasets.transforms import DetectorNoise, GroundTruth2D
+from mmssm.datasets.transforms import (
+    DetectorNoise,
+    GroundTruth2D,
+    MirrorLeftHand,
+    RandomMirrorHand,
+)
 
 __all__ = [
     'DetectorNoise',
@@ -16,6 +21,8 @@ __all__ = [
     'GroundTruth2D',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
+    'MirrorLeftHand',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'RandomMirrorHand',
 ]
