@@ -56,6 +56,7 @@ class HeatmapDepth(RegressionLabel):
         keypoints_visible: np.ndarray | None = None,
         keypoints_cam: np.ndarray | None = None,
         root_depth: np.ndarray | None = None,
+        root_index: int | None = None,
         img_path: str | None = None,
     ) -> dict[str, np.ndarray]:
         """Turns joints into labels.
@@ -65,6 +66,7 @@ class HeatmapDepth(RegressionLabel):
             keypoints_visible: ``(N, K)``, above 0.5 where a joint is known.
             keypoints_cam: ``(N, K, 3)`` camera frame, metres.
             root_depth: ``(N,)`` metres; default: that of the root joint.
+            root_index: The root of the sample's data set, to compare.
             img_path: Names the sample in errors.
 
         Returns:
@@ -75,7 +77,8 @@ class HeatmapDepth(RegressionLabel):
               of a hand whose root is not known.
 
         Raises:
-            ValueError: There are no depths, or shapes do not fit.
+            ValueError: There are no depths, shapes do not fit, or the data set has
+                another root.
         """
         where = f' in {img_path}' if img_path else ''
         if keypoints_cam is None:
@@ -88,6 +91,11 @@ class HeatmapDepth(RegressionLabel):
                 f'keypoints_cam{where} must have shape '
                 f'{(*keypoints.shape[:2], 3)} for {keypoints.shape[1]} keypoints, '
                 f'got {keypoints_cam.shape}'
+            )
+        if root_index is not None and root_index != self.root_index:
+            raise ValueError(
+                f'the codec has root_index {self.root_index}, the data set{where} '
+                f'{root_index}: depths and errors would be relative to two joints'
             )
         if keypoints_visible is None:
             keypoints_visible = np.ones(keypoints.shape[:2], np.float32)

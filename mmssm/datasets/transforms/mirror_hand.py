@@ -1,7 +1,8 @@
 """Mirrored crops of hands, so that one network serves both."""
 
 import numpy as np
-from mmcv.transforms import BaseTransform, cache_randomness
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
 
 from mmssm.registry import TRANSFORMS
 

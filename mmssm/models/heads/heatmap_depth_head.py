@@ -104,12 +104,11 @@ class HeatmapDepthHead(HeatmapHead):
         width, height = self.decoder.input_size
         x = torch.arange(columns, device=maps.device, dtype=maps.dtype)
         y = torch.arange(rows, device=maps.device, dtype=maps.dtype)
+        # sums, no matrix products: autocast would round those
+        column = (heatmaps.sum(2) * x).sum(-1)
+        row = (heatmaps.sum(3) * y).sum(-1)
         places = torch.stack(
-            [
-                heatmaps.sum(2) @ (x * (self.cell / width)),
-                heatmaps.sum(3) @ (y * (self.cell / height)),
-            ],
-            -1,
+            [column * (self.cell / width), row * (self.cell / height)], -1
         )
         return places, (heatmaps * depth_maps).sum((2, 3)), heatmaps
 
