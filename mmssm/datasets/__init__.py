@@ -1,9 +1,11 @@
-"""Datasets of lifting clips: the embedded motion, Human3.6M and MPI-INF-3DHP."""
+"""Datasets of lifting clips and of hands, and their transforms."""
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.datasets.datasets import (
+    FreiHAND3DDataset,
     Human36mDataset,
     Human36mMotionBERTDataset,
+    InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
 )
@@ -11,6 +13,7 @@ from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import (
     DetectorNoise,
     GroundTruth2D,
+    LoadCheckedImage,
     MirrorLeftHand,
     RandomMirrorHand,
 )
@@ -18,9 +21,12 @@ from mmssm.datasets.transforms import (
 __all__ = [
     'DetectorNoise',
     'EpochSampler',
+    'FreiHAND3DDataset',
     'GroundTruth2D',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
+    'InterHand3DDataset',
+    'LoadCheckedImage',
     'MirrorLeftHand',
     'MocapDataset',
     'MpiInf3dhpDataset',
