@@ -19,6 +19,8 @@ hand_meta_keys = (
     'focal',
     'principal_pt',
     'root_index',
+    'root_depth',
+    'crop_mirrored',
 )
 hand_pipeline = [
     dict(type='mmssm.LoadCheckedImage'),
