@@ -14,7 +14,7 @@ META = dict(
 def sample(pred, gt, number=0, visible=None):
     visible = np.ones((1, len(gt))) if visible is None else visible
     return dict(
-        id=number,
+        img_id=number,
         img_path=f'{number:05d}.jpg',
         pred_instances=dict(keypoints=pred[None, :, :2] * 100, keypoints_3d=pred[None]),
         gt_instances=dict(keypoints_cam=gt[None], keypoints_visible=visible),
@@ -94,7 +94,7 @@ def test_a_hand_without_its_root_has_no_relative_error():
         evaluate(samples[1:], errors=['MPJPE'])
 
 
-def test_dexycb_file_has_a_line_a_sample_in_the_order_of_ids(tmp_path, poses):
+def test_dexycb_file_has_a_line_a_sample_in_the_order_of_images(tmp_path, poses):
     pred = poses[0]
     samples = [
         sample(p, g, 10 - i) for i, (p, g) in enumerate(zip(*poses, strict=True))
@@ -125,9 +125,9 @@ def test_nyu_file_has_pixels_and_depth(tmp_path, poses):
     np.testing.assert_allclose(rows[..., 2], 1000 * pred[..., 2], atol=1e-4)
 
 
-def test_two_samples_of_one_id_are_refused(tmp_path, poses):
+def test_two_samples_of_one_image_are_refused(tmp_path, poses):
     samples = [sample(p, g, 3) for p, g in zip(*poses, strict=True)]
-    with pytest.raises(ValueError, match='6 samples have 1 different ids'):
+    with pytest.raises(ValueError, match='6 samples are of 1 images'):
         evaluate(samples, result_format='dexycb', outfile_prefix=str(tmp_path / 'x'))
 
 

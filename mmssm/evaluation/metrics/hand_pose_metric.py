@@ -59,7 +59,7 @@ RESULT_FORMATS: dict[str, tuple[str, bool, Callable[..., np.ndarray]]] = {
     'dexycb': (',', True, _xyz),
     'nyu': (' ', False, _uvd),
 }
-"""Separator, whether a line starts with the id of its sample, what it holds."""
+"""Separator, whether a line starts with the number of its image, what it holds."""
 
 
 @METRICS.register_module()
@@ -90,10 +90,10 @@ class HandPoseMetric(BaseMetric):
         errors: Which errors.
         auc_ranges: Ranges of the AUC, millimetres, the official one by default.
         per_joint: Also the first error of each joint, as ``MPJPE_wrist``.
-        result_format: ``'dexycb'`` (a line a sample, its id and 63 millimetres,
-            commas between them) or ``'nyu'`` (u, v in pixels and d in
+        result_format: ``'dexycb'`` (a line a sample, the number of its image and
+            63 millimetres, commas between them) or ``'nyu'`` (u, v in pixels and d in
             millimetres of each joint, spaces between them): write predictions
-            in the order of ids to ``outfile_prefix``.txt.
+            in the order of ``img_id`` to ``outfile_prefix``.txt.
         outfile_prefix: Path of that file without its suffix.
         format_only: Only write the file: for test sets without ground truth.
         collect_device: As in MMEngine.
@@ -150,7 +150,7 @@ class HandPoseMetric(BaseMetric):
             data_samples: With ``pred_instances.keypoints_3d (1, K, 3)`` and, but for
                 ``format_only``, ``gt_instances.keypoints_cam (1, K, 3)``, both in
                 metres in the camera's frame, and ``keypoints_visible (1, K)``;
-                with a file to write ``id`` and ``pred_instances.keypoints``.
+                with a file to write ``img_id`` and ``pred_instances.keypoints``.
 
         Raises:
             KeyError: A prediction is not in the camera's frame.
@@ -159,7 +159,7 @@ class HandPoseMetric(BaseMetric):
         """
         for sample in data_samples:
             pred = sample['pred_instances']
-            name = sample.get('img_path', f'sample {sample.get("id")}')
+            name = sample.get('img_path', f'sample {sample.get("img_id")}')
             if 'keypoints_3d' not in pred:
                 raise KeyError(
                     f'the prediction for {name} has no keypoints_3d: use '
@@ -175,7 +175,7 @@ class HandPoseMetric(BaseMetric):
             result = dict(pred=keypoints_3d)
             if self.result_format:
                 row = RESULT_FORMATS[self.result_format][-1](pred, keypoints_3d[0])
-                result['id'], result['row'] = sample['id'], row
+                result['img_id'], result['row'] = sample['img_id'], row
             if not self.format_only:
                 result.update(_truth(sample['gt_instances'], keypoints_3d.shape, name))
             self.results.append(result)
@@ -191,7 +191,7 @@ class HandPoseMetric(BaseMetric):
             ``format_only``.
 
         Raises:
-            ValueError: No joint counts, or two samples have one id.
+            ValueError: No joint counts, or two samples are of one image.
         """
         if self.result_format:
             self._write(results)
@@ -241,11 +241,11 @@ class HandPoseMetric(BaseMetric):
     def _write(self, results: list[dict]) -> None:
         assert self.result_format and self.outfile_prefix  # checked on construction
         separator, with_id, _ = RESULT_FORMATS[self.result_format]
-        rows = {result['id']: result['row'] for result in results}
+        rows = {result['img_id']: result['row'] for result in results}
         if len(rows) < len(results):
             raise ValueError(
-                f'{len(results)} samples have {len(rows)} different ids; a result '
-                'file needs one line for each'
+                f'{len(results)} samples are of {len(rows)} images; a result file '
+                'needs one line for each'
             )
         scale = np.array([1, 1, 1000] if self.result_format == 'nyu' else 1000)
         lines = []

@@ -38,11 +38,11 @@ val_pipeline = [
 
 # data loaders
 train_dataloader = dict(
-    batch_size=64, num_workers=8, dataset=dict(pipeline=train_pipeline)
+    batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=train_pipeline)
 )
-val_dataloader = dict(batch_size=64, num_workers=8, dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=val_pipeline))
 test_dataloader = dict(
-    batch_size=64, num_workers=8, dataset=dict(pipeline=val_pipeline)
+    batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=val_pipeline)
 )
 
 # evaluators: the three rows of the official evaluation; 20 to 50 mm is not one of its
