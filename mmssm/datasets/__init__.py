@@ -2,12 +2,14 @@
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.datasets.datasets import (
+    DexYCBDataset,
     FreiHAND3DDataset,
     Human36mDataset,
     Human36mMotionBERTDataset,
     InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
+    RHD3DDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import (
@@ -20,6 +22,7 @@ from mmssm.datasets.transforms import (
 
 __all__ = [
     'DetectorNoise',
+    'DexYCBDataset',
     'EpochSampler',
     'FreiHAND3DDataset',
     'GroundTruth2D',
@@ -30,5 +33,6 @@ __all__ = [
     'MirrorLeftHand',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'RHD3DDataset',
     'RandomMirrorHand',
 ]

@@ -156,10 +156,7 @@ class DFMamba(BaseBackbone):
         )  # fmt: skip
         self.stages = nn.ModuleList(
             Stage(
-                [
-                    makers[letter](dims[level], next(rates).item())
-                    for _ in range(depth)
-                ],
+                [makers[letter](dims[level], next(rates).item()) for _ in range(depth)],
                 is_of_tokens=letter != 'C',
             )
             for letter, depth, level in zip(blocks, depths, LEVELS, strict=True)
@@ -321,7 +318,7 @@ def _statistics_kept(
 
 
 @contextmanager
-def _without_tracking(block: nn.Module):  # noqa: ANN202
+def _without_tracking(block: nn.Module):
     """Keeps batch norms from seeing the same batch twice."""
     norms = [
         module

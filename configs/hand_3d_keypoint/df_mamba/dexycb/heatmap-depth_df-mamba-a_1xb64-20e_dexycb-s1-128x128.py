@@ -40,7 +40,9 @@ val_pipeline = [
 train_dataloader = dict(
     batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=train_pipeline)
 )
-val_dataloader = dict(batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=val_pipeline))
+val_dataloader = dict(
+    batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=val_pipeline)
+)
 test_dataloader = dict(
     batch_size=64, num_workers=8, dataset=dict(setup='s1', pipeline=val_pipeline)
 )
