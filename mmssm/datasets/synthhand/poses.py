@@ -30,7 +30,7 @@ FLEXION_LIMITS = {
     'mcp': (-20.0, 85.0),
     'pip': (-5.0, 100.0),
     'dip': (-5.0, 70.0),
-    'cmc': (-20.0, 35.0),
+    'cmc': (-20.0, 30.0),
     'thumb_mcp': (-10.0, 50.0),
     'ip': (-15.0, 75.0),
 }
@@ -129,7 +129,10 @@ def _finger_curls(rng: np.random.Generator, count: int) -> np.ndarray:
         rng.uniform(0, 0.25, (count, 4)),
         rng.uniform(0.6, 1, (count, 4)),
     )
-    single = rng.random((count, 1)) < 0.35
+    # a bent finger takes its neighbours a little way along
+    beside = np.pad(apart, ((0, 0), (1, 1)), mode='edge')
+    apart = 0.76 * apart + 0.12 * (beside[:, :-2] + beside[:, 2:])
+    single = rng.random((count, 1)) < 0.3
     return np.clip(np.where(single, apart, together), 0, 1)
 
 
