@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mmssm.datasets.synthhand.meshes import Mesh, box
+from mmssm.datasets.synthhand.meshes import Mesh, box, ellipsoid
 from mmssm.datasets.synthhand.scenes import Scene
 from mmssm.geometry.hand_model import HandModel
 from mmssm.geometry.rasterizer import rasterize
@@ -37,7 +37,7 @@ class DepthSensor:
         camera = scene.hand.camera
         depth = _wall(rng, camera, self.size)
         layers = [Mesh(scene.hand.vertices, self.faces), scene.arm, *scene.things]
-        layers += _furniture(rng)
+        layers += [*_body(rng, scene), *_furniture(rng)]
         for mesh in layers:
             seen = rasterize(*mesh, camera, self.size, cull_back=True)
             depth = np.minimum(depth, seen.depth)
@@ -54,6 +54,16 @@ def _wall(
     )
     slope = 1 + rays @ rng.normal(0, 0.12, 2)
     return rng.uniform(1.5, 2.6) / np.clip(slope, 0.5, None)
+
+
+def _body(rng: np.random.Generator, scene: Scene) -> list[Mesh]:
+    """A trunk where the arm ends, unless that is before the hand."""
+    end = scene.arm.vertices[-1]
+    trunk = ellipsoid(rng.uniform([0.14, 0.25, 0.1], [0.2, 0.4, 0.16]))
+    place = end + [0, 0.1, 0.12]
+    if trunk.vertices[:, 2].min() + place[2] < scene.hand.joints[:, 2].max() + 0.03:
+        return []
+    return [Mesh(trunk.vertices + place, trunk.faces)]
 
 
 def _furniture(rng: np.random.Generator) -> list[Mesh]:

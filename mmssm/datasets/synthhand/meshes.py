@@ -86,7 +86,7 @@ def _scaled(mesh: Mesh, radii: np.ndarray) -> Mesh:
 def forearm(
     wrist: np.ndarray, frame: np.ndarray, radii: np.ndarray, bend: np.ndarray
 ) -> Mesh:
-    """A forearm from inside the hand's end to 28 cm behind it.
+    """A forearm from inside the hand's end to 45 cm behind it.
 
     Args:
         wrist: ``(3,)`` middle of the hand's end, metres.
@@ -95,9 +95,9 @@ def forearm(
         radii: ``(2,)`` half width and half thickness of the hand's end, metres.
         bend: ``(3, 3)`` turn of the arm about the hand's end.
     """
-    along = np.array([0.024, 0.012, 0.004, -0.006, -0.02, -0.06, -0.12, -0.2, -0.28])
-    width = np.array([0.8, 1.0, 1.06, 1.06, 1.06, 1.14, 1.35, 1.5, 1.55])
-    thickness = np.array([0.8, 1.0, 1.07, 1.09, 1.12, 1.28, 1.6, 1.85, 1.9])
+    along = np.array([0.024, 0.012, 0.004, -0.006, -0.02, -0.06, -0.12, -0.2, -0.45])
+    width = np.array([0.8, 1.0, 1.06, 1.06, 1.06, 1.14, 1.35, 1.5, 1.7])
+    thickness = np.array([0.8, 1.0, 1.07, 1.09, 1.12, 1.28, 1.6, 1.85, 2.1])
     rings = np.tile(_circle(24), (len(along), 1, 1))
     rings[:, :, 0] *= width[:, None] * radii[0]
     rings[:, :, 1] *= thickness[:, None] * radii[1]

@@ -22,7 +22,7 @@ RGB_VIEW = View(
 )
 """Pictures as FreiHAND's: one hand fills most of 224 x 224 pixels."""
 
-NYU_FOCAL = (588.036865, 587.075073)
+NYU_FOCAL = (588.03, 587.07)
 
 DEPTH_VIEW = View(
     size=(480, 640),

@@ -14,6 +14,9 @@ from mmssm.structures import hand
 
 _TO_OP21 = list(hand.permutation('mano'))
 
+_HAND_END = -0.008
+"""Where the hand's mesh ends at the back, along the wrist's axis, metres."""
+
 _ARM_TOWARDS_CAMERA = -0.6
 """Least z of the forearm's direction; it would hide the hand otherwise."""
 
@@ -104,7 +107,7 @@ class SceneSampler:
         self.model = model.to(dtype=torch.float64)
         self.view = view
         self.prior = PosePrior(self.model)
-        self.end = _wrist_end(self.model)
+        self.band = _wrist_band(self.model)
 
     def sample(self, rng: np.random.Generator) -> Scene:
         """Draws a hand, its arm and things."""
@@ -192,21 +195,19 @@ class SceneSampler:
         shaped, rest = shape_hand(model, 1, torch.from_numpy(pose.betas[None]))
         vertices, wrist = shaped[0].numpy(), rest[0, 0].numpy()
         frame = model.joint_frames[0].numpy()
-        out = (vertices[self.end] - wrist) @ frame
-        radii = np.ptp(out[:, :2], axis=0) / 2
-        middle = wrist + frame @ np.append(
-            (out[:, :2].min(0) + out[:, :2].max(0)) / 2, out[:, 2].mean()
-        )
+        out = ((vertices[self.band] - wrist) @ frame)[:, :2]
+        low, high = out.min(0), out.max(0)
+        middle = wrist + frame @ np.append((low + high) / 2, _HAND_END)
         angles = np.radians([rng.normal(0, 9), rng.normal(0, 5), 0])
         bend = axis_angle_to_matrix(torch.from_numpy(angles)).numpy()
-        return forearm(middle, frame, radii, bend), wrist
+        return forearm(middle, frame, (high - low) / 2, bend), wrist
 
 
-def _wrist_end(model: HandModel) -> np.ndarray:
-    """Vertices of the last 8 mm of the hand's end."""
+def _wrist_band(model: HandModel) -> np.ndarray:
+    """Vertices around the wrist; the hand's end behind it is cut aslant."""
     frame = model.joint_frames[0]
     reach = ((model.v_template - model.joints[0]) @ frame[:, 2]).numpy()
-    return np.flatnonzero(reach < reach.min() + 0.008)
+    return np.flatnonzero(np.abs(reach) < 0.012)
 
 
 def _random_rotation(rng: np.random.Generator) -> np.ndarray:
