@@ -18,14 +18,14 @@ class HeatmapDepth(RegressionLabel):
     millimetres, with a step of 6 mm. Here depth is one number for each joint:
     metres behind (positive) or before the root.
 
-    The root is a joint of the sample or, where a data set gives a depth of its
-    own (``root_depth``, such as the centre of a hand in a depth image), that
-    depth. Neither a crop, nor its rotation or mirroring changes a depth.
+    The root is a joint of the sample or, where a data set gives the centre of a
+    cube that the hand is sought in (``cube_center``, NYU), the depth of that
+    centre. Neither a crop, nor its rotation or mirroring changes a depth.
 
     Args:
         input_size: Width and height of the crop that the network sees, pixels.
         root_index: Joint that depths are relative to, unless a sample has
-            ``root_depth``.
+            ``cube_center``.
 
     Raises:
         ValueError: ``root_index`` is negative.
@@ -33,7 +33,7 @@ class HeatmapDepth(RegressionLabel):
 
     auxiliary_encode_keys: ClassVar[set[str]] = {
         'keypoints_cam',
-        'root_depth',
+        'cube_center',
         'img_path',
     }
 
@@ -55,7 +55,7 @@ class HeatmapDepth(RegressionLabel):
         keypoints: np.ndarray,
         keypoints_visible: np.ndarray | None = None,
         keypoints_cam: np.ndarray | None = None,
-        root_depth: np.ndarray | None = None,
+        cube_center: np.ndarray | None = None,
         root_index: int | None = None,
         img_path: str | None = None,
     ) -> dict[str, np.ndarray]:
@@ -65,7 +65,7 @@ class HeatmapDepth(RegressionLabel):
             keypoints: ``(N, K, 2)`` pixels of the crop.
             keypoints_visible: ``(N, K)``, above 0.5 where a joint is known.
             keypoints_cam: ``(N, K, 3)`` camera frame, metres.
-            root_depth: ``(N,)`` metres; default: that of the root joint.
+            cube_center: ``(N, 3)`` camera frame, metres; default: the root joint.
             root_index: The root of the sample's data set, to compare.
             img_path: Names the sample in errors.
 
@@ -102,8 +102,8 @@ class HeatmapDepth(RegressionLabel):
         encoded = super().encode(keypoints[..., :2], keypoints_visible)
         depth = keypoints_cam[..., 2]
         weights = encoded['keypoint_weights']
-        root = self.root_of(keypoints_cam, root_depth)
-        if root_depth is None:
+        root = self.root_of(keypoints_cam, cube_center)
+        if cube_center is None:
             known = keypoints_visible[:, self.root_index, None] > 0.5
             weights = np.where(known, weights, 0)
         labels = np.where(weights > 0, depth - root[:, None], 0)
@@ -112,13 +112,13 @@ class HeatmapDepth(RegressionLabel):
         return encoded
 
     def root_of(
-        self, keypoints_cam: np.ndarray, root_depth: np.ndarray | None = None
+        self, keypoints_cam: np.ndarray, cube_center: np.ndarray | None = None
     ) -> np.ndarray:
         """Depth that those of the joints are relative to.
 
         Args:
             keypoints_cam: ``(N, K, 3)`` camera frame, metres.
-            root_depth: ``(N,)`` metres, or None.
+            cube_center: ``(N, 3)`` camera frame, metres, or None.
 
         Returns:
             ``(N,)`` metres.
@@ -126,8 +126,8 @@ class HeatmapDepth(RegressionLabel):
         Raises:
             ValueError: There is no joint ``root_index``.
         """
-        if root_depth is not None:
-            return np.reshape(root_depth, len(keypoints_cam))
+        if cube_center is not None:
+            return np.asarray(cube_center)[:, 2]
         if self.root_index >= keypoints_cam.shape[1]:
             raise ValueError(
                 f'root_index is {self.root_index}, but the sample has '

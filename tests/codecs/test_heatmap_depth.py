@@ -68,10 +68,12 @@ def test_a_root_out_of_the_crop_still_gives_depths(joints):
     np.testing.assert_array_equal(encoded['depth_weights'], [[1, 0, 1, 1, 1]])
 
 
-def test_a_given_depth_takes_the_place_of_the_root(joints):
+def test_the_centre_of_a_cube_takes_the_place_of_the_root(joints):
     keypoints, cam = joints
     visible = np.array([[1, 0, 1, 1, 1.0]])
-    encoded = codec().encode(keypoints, visible, cam, root_depth=np.array([0.5]))
+    encoded = codec().encode(
+        keypoints, visible, cam, cube_center=np.array([[0, 0, 0.5]])
+    )
     np.testing.assert_array_equal(encoded['depth_weights'], visible)
     known = visible[0] > 0
     np.testing.assert_allclose(

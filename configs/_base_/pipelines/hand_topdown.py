@@ -19,7 +19,7 @@ hand_meta_keys = (
     'focal',
     'principal_pt',
     'root_index',
-    'root_depth',
+    'cube_center',
     'crop_mirrored',
 )
 hand_pipeline = [

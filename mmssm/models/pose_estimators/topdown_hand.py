@@ -19,8 +19,8 @@ class TopdownHandEstimator(TopdownPoseEstimator):
     predictions are always of the hand as it is in the image.
 
     Of a sample it takes, beside MMPose's own, from its meta information: ``focal``
-    and ``principal_pt`` (pixels of the image); ``root_depth`` (metres) or else the
-    true depth of the root joint in ``gt_instances.keypoints_cam``;
+    and ``principal_pt`` (pixels of the image); the depth of ``cube_center`` (metres)
+    or else the true depth of the root joint in ``gt_instances.keypoints_cam``;
     ``crop_mirrored``. Without a camera or a root's depth, as in a demo, there is
     no ``keypoints_3d``.
     """
@@ -63,9 +63,9 @@ class TopdownHandEstimator(TopdownPoseEstimator):
 
     def _root_depth(self, sample: PoseDataSample) -> np.ndarray | None:
         """Depth ``(1,)`` of the root, metres."""
-        given = sample.metainfo.get('root_depth')
-        if given is not None:
-            return np.reshape(given, 1)
+        center = sample.metainfo.get('cube_center')
+        if center is not None:
+            return np.asarray(center)[:, 2]
         if 'keypoints_cam' not in sample.gt_instances:
             return None
         return self.head.decoder.root_of(np.asarray(sample.gt_instances.keypoints_cam))

@@ -18,7 +18,7 @@ META = (
     'flip_indices',
     'focal',
     'principal_pt',
-    'root_depth',
+    'cube_center',
     'hand_type',
     'crop_mirrored',
 )
@@ -102,7 +102,7 @@ MIRROR = dict(type='mmssm.MirrorLeftHand')
 def test_labels_as_predictions_are_the_joints_of_the_image(left, given):
     sample = hand_sample(left)
     if given:
-        sample['root_depth'] = np.array([0.47])
+        sample['cube_center'] = np.array([[0, 0, 0.47]])
     packed = pack(run(sample, AFFINE, MIRROR))
     assert packed.metainfo.get('crop_mirrored', False) == left
     (found,) = estimator().add_pred_to_datasample([perfect(packed)], None, [packed])
