@@ -26,12 +26,14 @@ def described_models():
 
 
 @pytest.fixture(scope='module')
-def files(tmp_path_factory):
-    """What the dataloaders of a config read: small sets, written once."""
+def data_of(tmp_path_factory):
+    """Where the small set of a config's dataset is; each is written once."""
 
     @functools.cache
     def of(dataset):
-        return WRITERS[dataset](tmp_path_factory.mktemp('data'))
+        folder = tmp_path_factory.mktemp('data')
+        WRITERS[dataset](folder)
+        return folder
 
     return lambda config: of(config.train_dataloader.dataset.type)
 
@@ -92,9 +94,9 @@ DISTINCT = {
 
 
 @pytest.mark.parametrize('path', DISTINCT.values(), ids=name_of)
-def test_a_shrunk_copy_trains_and_tests_as_it_validates(path, tmp_path, files):
+def test_a_shrunk_copy_trains_and_tests_as_it_validates(path, tmp_path, data_of):
     config = Config.fromfile(path)
-    config = shrink(config, tmp_path / path.stem, files(config))
+    config = shrink(config, tmp_path / path.stem, data_of(config))
     runner = Runner.from_cfg(config)
     before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
     runner.train()
@@ -120,10 +122,10 @@ def test_a_shrunk_copy_trains_and_tests_as_it_validates(path, tmp_path, files):
     [path for (_, _, head), path in DISTINCT.items() if head != 'InternetHead'],
     ids=name_of,
 )
-def test_perfect_predictions_have_no_error(path, tmp_path, files):
+def test_perfect_predictions_have_no_error(path, tmp_path, data_of):
     """Units, mirrored hands, crops and cameras: all is undone."""
     config = Config.fromfile(path)
-    config = shrink(config, tmp_path / path.stem, files(config))
+    config = shrink(config, tmp_path / path.stem, data_of(config))
     loader = copy.deepcopy(config.val_dataloader)
     decoder = config.model.head.decoder
     loader.dataset.pipeline.insert(-1, dict(type='GenerateTarget', encoder=decoder))

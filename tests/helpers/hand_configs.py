@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from mmengine.config import Config
 
-from helpers import freihand, interhand, rhd
+from helpers import assemblyhands, dexycb, freihand, interhand, nyu, rhd
 from helpers.modules import ROOT
+from mmssm.datasets import dexycb_files
 
 CONFIGS = sorted((ROOT / 'configs/hand_3d_keypoint/df_mamba').rglob('*.py'))
 
@@ -23,23 +25,31 @@ SMALL_BACKBONES = {
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def _both(write: Callable, splits: tuple[str, str]) -> Callable[[Path], list[dict]]:
-    def write_both(folder: Path) -> list[dict]:
-        training, evaluation = (write(folder, split=split) for split in splits)
-        return [training, evaluation, evaluation]
+def _splits(helper: ModuleType, *splits: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for split in splits:
+            helper.write(folder, split=split)
 
-    return write_both
+    return write
 
 
-WRITERS: dict[str, Callable[[Path], list[dict]]] = {
-    'mmssm.FreiHAND3DDataset': _both(freihand.write, ('training', 'evaluation')),
-    'mmssm.InterHand3DDataset': _both(interhand.write, ('train', 'test')),
-    'mmssm.RHD3DDataset': _both(rhd.write, ('training', 'evaluation')),
+def _write_dexycb(folder: Path) -> None:
+    dexycb.write(folder, subjects=range(10), frames=1, cameras=(0, 2))
+    dexycb_files.write_index(str(folder), str(folder / 'index.npz'), partial=True)
+
+
+WRITERS = {
+    'mmssm.AssemblyHandsDataset': _splits(assemblyhands, 'train', 'val'),
+    'mmssm.DexYCBDataset': _write_dexycb,
+    'mmssm.FreiHAND3DDataset': _splits(freihand, 'training', 'evaluation'),
+    'mmssm.InterHand3DDataset': _splits(interhand, 'train', 'val', 'test'),
+    'mmssm.NYUHandDataset': _splits(nyu, 'train', 'test'),
+    'mmssm.RHD3DDataset': _splits(rhd, 'training', 'evaluation'),
 }
-"""Writes a small set; gives what each of the three dataloaders reads of it."""
+"""What writes a small set in the layout that a class reads."""
 
 
-def shrink(config: Config, work_dir: Path, files: list[dict]) -> Config:
+def shrink(config: Config, work_dir: Path, data_root: Path) -> Config:
     """Makes a config train a few crops with a tiny model.
 
     What is tested stays as it is: classes, pipelines, hooks, losses, optimizer,
@@ -48,16 +58,18 @@ def shrink(config: Config, work_dir: Path, files: list[dict]) -> Config:
     Args:
         config: Changed in place.
         work_dir: Where the run writes.
-        files: Arguments of the dataset of each dataloader.
+        data_root: Where the small set is.
 
     Returns:
         The config.
     """
     shrink_model(config)
-    for name, arguments in zip(LOADERS, files, strict=True):
+    for name in LOADERS:
         loader = config[name]
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        loader.dataset.update(indices=4, **arguments)
+        loader.dataset.update(indices=4, data_root=str(data_root))
+        if loader.dataset.type == 'mmssm.DexYCBDataset':
+            loader.dataset.partial = True
         loader.dataset.pipeline = _small_crops(loader.dataset.pipeline)
     if 'max_iters' in config.train_cfg:
         config.train_cfg.update(max_iters=2, val_interval=2)
