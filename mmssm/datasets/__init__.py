@@ -2,6 +2,7 @@
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.datasets.datasets import (
+    AssemblyHandsDataset,
     DexYCBDataset,
     FreiHAND3DDataset,
     Human36mDataset,
@@ -9,6 +10,7 @@ from mmssm.datasets.datasets import (
     InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
+    NYUHandDataset,
     RHD3DDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
@@ -16,11 +18,15 @@ from mmssm.datasets.transforms import (
     DetectorNoise,
     GroundTruth2D,
     LoadCheckedImage,
+    LoadDepthImage,
     MirrorLeftHand,
+    NormalizeDepth,
     RandomMirrorHand,
+    TopdownDepthAffine,
 )
 
 __all__ = [
+    'AssemblyHandsDataset',
     'DetectorNoise',
     'DexYCBDataset',
     'EpochSampler',
@@ -30,9 +36,13 @@ __all__ = [
     'Human36mMotionBERTDataset',
     'InterHand3DDataset',
     'LoadCheckedImage',
+    'LoadDepthImage',
     'MirrorLeftHand',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'NYUHandDataset',
+    'NormalizeDepth',
     'RHD3DDataset',
     'RandomMirrorHand',
+    'TopdownDepthAffine',
 ]
