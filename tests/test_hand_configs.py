@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 from helpers.configs import metafile_models
-from helpers.hand_configs import CONFIGS, WRITERS, shrink
+from helpers.hand_configs import CONFIGS, WRITERS, shrink, shrink_model
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 
 import mmssm.registry  # noqa: F401
+from mmssm.apis.checkpoint import (
+    build_from_checkpoint,
+    model_config_for_checkpoint,
+    save_checkpoint,
+)
 
 
 def name_of(path):
@@ -153,3 +158,18 @@ def test_perfect_predictions_have_no_error(path, tmp_path, data_of):
         # the last digits of float32 are more than the threshold 0
         low, high = (99.4, 100) if 'AUC' in name else (0, 0.02)
         assert low <= value <= high, name
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if path.parent.name == 'synthhand'], ids=name_of
+)
+def test_a_checkpoint_stands_alone(path, tmp_path):
+    config = shrink_model(Config.fromfile(path))
+    described = model_config_for_checkpoint(config.model)
+    model = MODELS.build(described)
+    file = tmp_path / 'hand.safetensors'
+    save_checkpoint(file, model.state_dict(), {'model': described})
+    again = build_from_checkpoint(file).state_dict()
+    assert all(
+        torch.equal(value, again[key]) for key, value in model.state_dict().items()
+    )
