@@ -46,12 +46,13 @@ ERRORS: dict[str, tuple[str, Callable, Callable]] = {
 """Name in the log: name of its AUC, alignment, mean."""
 
 
-def _xyz(pred: dict, keypoints_3d: np.ndarray) -> np.ndarray:
-    return keypoints_3d
+def _xyz(sample: dict, keypoints_3d: np.ndarray) -> np.ndarray:
+    # of a left hand that its data set mirrored, camera and all
+    return keypoints_3d * [-1 if sample.get('mirrored', False) else 1, 1, 1]
 
 
-def _uvd(pred: dict, keypoints_3d: np.ndarray) -> np.ndarray:
-    pixels = np.asarray(pred['keypoints'])[0, :, :2]
+def _uvd(sample: dict, keypoints_3d: np.ndarray) -> np.ndarray:
+    pixels = np.asarray(sample['pred_instances']['keypoints'])[0, :, :2]
     return np.concatenate([pixels, keypoints_3d[:, 2:]], -1)
 
 
@@ -174,7 +175,7 @@ class HandPoseMetric(BaseMetric):
                 )
             result = dict(pred=keypoints_3d)
             if self.result_format:
-                row = RESULT_FORMATS[self.result_format][-1](pred, keypoints_3d[0])
+                row = RESULT_FORMATS[self.result_format][-1](sample, keypoints_3d[0])
                 result['img_id'], result['row'] = sample['img_id'], row
             if not self.format_only:
                 result.update(_truth(sample['gt_instances'], keypoints_3d.shape, name))
