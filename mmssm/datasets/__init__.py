@@ -19,7 +19,9 @@ from mmssm.datasets.transforms import (
     GroundTruth2D,
     LoadCheckedImage,
     LoadDepthImage,
+    MirrorLeftHand,
     NormalizeDepth,
+    RandomMirrorHand,
     TopdownDepthAffine,
 )
 
@@ -35,10 +37,12 @@ __all__ = [
     'InterHand3DDataset',
     'LoadCheckedImage',
     'LoadDepthImage',
+    'MirrorLeftHand',
     'MocapDataset',
     'MpiInf3dhpDataset',
     'NYUHandDataset',
     'NormalizeDepth',
     'RHD3DDataset',
+    'RandomMirrorHand',
     'TopdownDepthAffine',
 ]

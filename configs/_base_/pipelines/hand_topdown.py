@@ -19,6 +19,8 @@ hand_meta_keys = (
     'focal',
     'principal_pt',
     'root_index',
+    'cube_center',
+    'crop_mirrored',
 )
 hand_pipeline = [
     dict(type='mmssm.LoadCheckedImage'),
@@ -33,6 +35,6 @@ depth_pipeline = [
     dict(type='mmssm.NormalizeDepth'),
     dict(
         type='PackPoseInputs',
-        meta_keys=(*hand_meta_keys, 'cube_center', 'cube_size'),
+        meta_keys=(*hand_meta_keys, 'cube_size'),
     ),
 ]

@@ -6,12 +6,15 @@ from mmssm.datasets.transforms.depth_image import (
 )
 from mmssm.datasets.transforms.detector_noise import DetectorNoise
 from mmssm.datasets.transforms.ground_truth_2d import GroundTruth2D
+from mmssm.datasets.transforms.mirror_hand import MirrorLeftHand, RandomMirrorHand
 
 __all__ = [
     'DetectorNoise',
     'GroundTruth2D',
     'LoadCheckedImage',
     'LoadDepthImage',
+    'MirrorLeftHand',
     'NormalizeDepth',
+    'RandomMirrorHand',
     'TopdownDepthAffine',
 ]
