@@ -4,6 +4,7 @@ Each function raises one error that names the file and the key, and says what
 was expected, what was found and what to do. No file can run code.
 """
 
+import json
 import pickle
 import re
 import struct
@@ -109,6 +110,16 @@ def read_pickle(path: str, what: str, preparation: str) -> Any:
     require(path, what, preparation)
     try:
         return safe_pickle.load(path, encoding='latin1', objects=True)
+    except DAMAGED as error:
+        raise damaged(path, what, error) from error
+
+
+def read_json(path: str, what: str, preparation: str) -> Any:
+    """Reads a json file; arguments and errors as of :func:`read_npz`."""
+    require(path, what, preparation)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
     except DAMAGED as error:
         raise damaged(path, what, error) from error
 

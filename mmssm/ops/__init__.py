@@ -11,7 +11,7 @@ what is built and used.
 from . import _library
 from ._backend import backend
 from .deform_sample import deform_sample, register_deform_sample
-from .deform_scan import deform_scan
+from .deform_scan import deform_scan, register_deform_scan
 from .path_scan import path_scan, register_path_scan
 from .scan_paths import ScanPaths
 from .selective_scan import register_selective_scan, selective_scan
@@ -29,3 +29,4 @@ if _library.load():
     register_selective_scan()
     register_path_scan()
     register_deform_sample()
+    register_deform_scan()

@@ -150,6 +150,7 @@ def _compile_commands(
         'cpu/kernels_baseline.cpp': (),
         'cpu/dispatch.cpp': ('-DMMSSM_LOWERED',) if lowered else (),
         'bindings.cpp': (f'-DMMSSM_STAMP="{stamp(torch_version)}"', *with_torch),
+        'path_scan_bindings.cpp': with_torch,
         'deform_sample_bindings.cpp': with_torch,
     }
     if platform.machine() in _X86:

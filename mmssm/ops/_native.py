@@ -1,7 +1,8 @@
 """What the compiled ops share.
 
 Each compiled scan ``mmssm::<name>`` takes its tensors first, then constants, and
-returns (output, last state, checkpoints); the checkpoints are the states that
+returns (output, last state, checkpoints), ``deform_scan`` without the last state;
+the checkpoints are the states that
 its gradient starts its recomputation from, and empty if none is asked for. The
 gradient is a compiled op too: ``mmssm::<name>_backward(grad_out,
 grad_last_state, checkpoints, tensors..., constants...)`` returns one gradient

@@ -1,12 +1,20 @@
 """One scan over the tokens of a map whose input is sampled at predicted places."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
-from . import reference
+from . import _native, reference
 from ._backend import choose
 from ._checks import state_dtype
-from .deform_sample import check_deform_sample, deform_sample
-from .path_scan import Tensors, check_path_scan, default_output_dtype, path_scan
+from .deform_sample import check_deform_sample
+from .path_scan import (
+    Tensors,
+    check_path_scan,
+    default_output_dtype,
+    steps_per_segment,
+)
 from .scan_paths import ScanPaths
 
 
@@ -40,6 +48,12 @@ def deform_scan(
     and zero outside of the map. The skip reads the token itself, and ``dt``, ``B``
     and ``C`` are what the caller made of undeformed tokens. With one anchor, no
     offset and weight 1 the result is that of `path_scan`, bit by bit.
+
+    The samples are made while the scan runs and are never stored: the backward
+    makes them again. Places, weights and states are float32 (float64 for float64)
+    whatever the inputs are, which may mix float32, bfloat16 and float16. A NaN
+    place makes the samples of its token and group NaN. Forward and backward are
+    deterministic, whatever the number of threads.
 
     Args:
         x: Tokens of a map, row by row: ``(N, L, E)`` with ``L = H * W``.
@@ -80,12 +94,73 @@ def deform_scan(
     check_path_scan(tensors, paths)
     dtype = state_dtype(x.dtype)
     out_dtype = default_output_dtype(x)
+    # Lower precision would shift the places: offsets of pixels in large maps.
+    sampling = offset.to(dtype), weight.to(dtype), anchors.detach().to(dtype)
     if choose('deform_scan', x.device) == 'reference':
-        sampling = (t.to(dtype) for t in (offset, weight, anchors.detach()))
-        y = reference.deform_scan(x, *sampling, rows, columns, *tensors[1:-1], paths)
+        y = reference.deform_scan(
+            x, *sampling, rows, columns,
+            dt, A, B, C, D, dt_bias, dt_weight, paths,
+        )  # fmt: skip
         return y.to(out_dtype)
-    u = deform_sample(x.to(dtype), offset, weight, anchors, size)
-    y = path_scan(u, dt, A, B, C, None, dt_bias, paths, dt_weight=dt_weight)
-    if D is not None:
-        y = y + D.to(dtype).sum(0) * x
-    return y.to(out_dtype)
+    index_rows, _, reverse = zip(*paths.steps, strict=True)
+    y, _ = torch.ops.mmssm.deform_scan(
+        x,
+        *sampling,
+        *tensors[1:-1],
+        paths.index,
+        rows,
+        columns,
+        list(index_rows),
+        [int(r) for r in reverse],
+        steps_per_segment(paths),
+        paths.num_segments,
+        _native.needs_gradient((x, *sampling, *tensors[1:])),
+        out_dtype,
+    )
+    return y
+
+
+def register_deform_scan() -> None:
+    """Gives the compiled op its fakes and its gradient."""
+    name = 'mmssm::deform_scan'
+    torch.library.register_fake(name, _fake)
+    torch.library.register_autograd(name, _backward, setup_context=_setup_context)
+    _native.register_backward('deform_scan_backward', _fake_backward)
+
+
+def _fake(x: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    A = rest[4]
+    *_, segment, segments, for_backward, out_dtype = rest
+    N, L, E = x.shape
+    P, _, d_state = A.shape
+    slots = segment // _native.CHECKPOINT_STEPS
+    checkpoints = (N, P, segments, slots, d_state, E) if for_backward else (0,)
+    return (
+        x.new_empty((N, L, E), dtype=out_dtype),
+        x.new_empty(checkpoints, dtype=state_dtype(x.dtype)),
+    )
+
+
+def _fake_backward(
+    grad_y: Tensor, checkpoints: Tensor, *arguments: Any
+) -> tuple[Tensor, ...]:
+    x, offset, weight, _, *tensors = arguments[:11]
+    return tuple(
+        _native.fake_gradients((x, offset, weight, *tensors), like=checkpoints)
+    )
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    ctx.constants = inputs[12:18]
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:12], output[1])
+
+
+def _backward(ctx: Any, grad_y: Tensor, _: None) -> tuple[Any, ...]:
+    *saved, checkpoints = ctx.saved_tensors
+    gradients = torch.ops.mmssm.deform_scan_backward(
+        grad_y, checkpoints, *saved, *ctx.constants
+    )
+    # Of the anchors there is none.
+    rest = _native.drop_absent(gradients[3:], saved[4:11])
+    return *gradients[:3], None, *rest, *[None] * 9

@@ -207,7 +207,7 @@ def _call_native(
         list(rows),
         list(of_source),
         [int(r) for r in reverse],
-        _steps_per_segment(paths),
+        steps_per_segment(paths),
         paths.num_segments,
         return_last_state,
         _native.needs_gradient((*tensors.x, *tensors[1:])),
@@ -218,7 +218,7 @@ def _call_native(
     return y, last_state
 
 
-def _steps_per_segment(paths: ScanPaths) -> int:
+def steps_per_segment(paths: ScanPaths) -> int:
     """Steps between restarts, at least 1 so that kernels can divide by it."""
     whole = max(paths.num_tokens, 1)
     return whole if paths.segment is None else min(paths.segment, whole)

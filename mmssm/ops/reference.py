@@ -208,7 +208,11 @@ def _bilinear(
     safe_column = torch.where(is_inside, column, 0.0)
     top, left = safe_row.detach().floor(), safe_column.detach().floor()
     down, right = safe_row - top, safe_column - left
-    value = torch.zeros((*row.shape, x.shape[3]), dtype=x.dtype, device=x.device)
+    # A place that is NaN makes the value NaN, and its own gradient.
+    poison = torch.where(is_nan, torch.nan, 0.0) * torch.where(
+        is_nan, row + column, 0.0
+    )
+    value = poison.unsqueeze(-1).expand(*row.shape, x.shape[3])
     for dy, of_row in ((0, 1 - down), (1, down)):
         for dx, of_column in ((0, 1 - right), (1, right)):
             at_row, at_column = top.long() + dy, left.long() + dx
@@ -219,7 +223,7 @@ def _bilinear(
             share = (of_row * of_column).unsqueeze(-1)
             is_read = exists.unsqueeze(-1) & ((share != 0) | corner.isfinite())
             value = value + share * torch.where(is_read, corner, 0.0)
-    return torch.where(is_nan.unsqueeze(-1), torch.nan, value)
+    return value
 
 
 def _project(dt: Tensor, weight: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ A seed is a case: sizes, dtype, options and memory layouts follow from it.
 import numpy as np
 import torch
 
-from helpers import scan_oracle
-from mmssm.ops import ScanPaths, path_scan, selective_scan
+from helpers import deform_oracle, scan_oracle
+from mmssm.ops import ScanPaths, deform_scan, path_scan, selective_scan
 
 # Around the lanes of a vector, a tile, a checkpoint, powers of two and Mamba's chunk.
 LENGTHS = (
@@ -20,8 +20,11 @@ BATCHES = (0, 1, 1, 2, 3)
 GROUPS = (1, 2, 3, 4)
 RANKS = (0, 1, 3, 4, 8, 17)
 SEGMENTS = (None, None, 1, 7, 17, 64, 65, 5000)
+SIDES = (0, 1, 2, 3, 4, 7, 8, 11, 16)
+ANCHORS = (0, 1, 1, 2, 4, 9, 25)
 # State updates of one case: what the oracle does in a fraction of a second.
 BUDGET = 400_000
+TAPS = 3000
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 # Of the root mean square. The budgets of test_precision.py are tighter: a fuzzed
 # gradient may be a small sum of large terms.
@@ -219,9 +222,67 @@ def run_path_scan(paths, sources, arguments, seed=0):
     return got, {'output': y, 'last state': last, **gradients}
 
 
+def deform_case(seed):
+    """Returns paths, size of the map, and the tensors of a deformable scan."""
+    draw = Draw(seed)
+    # The oracle looks at one tap at a time.
+    while True:
+        size = draw.sizes(
+            N=BATCHES, C=CHANNELS[:8], H=SIDES, W=SIDES, d=STATES[:5], K=(1, 1, 2, 3)
+        )
+        N, C, H, W, d, K = size.values()
+        G, M, L = draw.of((1, 1, 2, 3)), draw.of(ANCHORS), H * W
+        if N * L * G * M <= TAPS:
+            break
+    E, R = C * G, draw.of(RANKS)
+    rows = [np.arange(L), draw.rng.permutation(L)]
+    steps = [(draw.of(range(2)), 0, draw.flag()) for _ in range(K)]
+    paths = ScanPaths(torch.from_numpy(np.stack(rows)), steps, draw.of(SEGMENTS))
+    steps_in = draw.spread * draw.rng.standard_normal((N, K, L, R or E))
+    reach = draw.of((0.0, 0.4, 1.5, 20.0))
+    offset = reach * draw.rng.standard_normal((N, L, G, M, 2))
+    by_channel = draw.flag() and draw.flag()
+    return paths, (H, W), {
+        'x': draw.tensor(N, L, E),
+        'offset': draw.laid_out(torch.from_numpy(offset), draw.weight_dtype),
+        'weight': draw.tensor(*((E, M) if by_channel else (N, L, G, M))),
+        'anchors': draw.tensor(M, 2, weight=True).detach().round(),
+        'dt': draw.laid_out(torch.from_numpy(steps_in / max(R, 1) ** 0.5 - 1),
+                            draw.dtype),
+        'A': draw.laid_out(-torch.from_numpy(draw.rng.standard_normal((K, E, d))).exp(),
+                           draw.weight_dtype),
+        'B': draw.tensor(N, K, L, d),
+        'C': draw.tensor(N, K, L, d),
+        'D': draw.tensor(K, E, weight=True) if draw.flag() else None,
+        'dt_bias': draw.tensor(K, E, weight=True) if draw.flag() else None,
+        'dt_weight': draw.tensor(K, E, R, weight=True) if R else None,
+    }  # fmt: skip
+
+
+def deform_call(paths, size, arguments):
+    """Returns the call of a deformable scan for `run_op`, and its arguments."""
+
+    def call():
+        return (deform_scan(**arguments, size=size, paths=paths),)
+
+    return call, {k: v for k, v in arguments.items() if k != 'anchors'}
+
+
+def run_deform_scan(paths, size, arguments, seed=0):
+    """Returns output and all gradients, by name: of the op, and of the oracle."""
+    got = run_op(*deform_call(paths, size, arguments), seed)
+    exact = {k: _exact(v) for k, v in arguments.items()}
+    exact |= dict(size=size, index=paths.index.numpy())
+    exact |= dict(steps=paths.steps, segment=paths.segment)
+    (grad_y,) = map(_exact, _cotangents(got, seed))
+    gradients = deform_oracle.deform_scan_gradients(grad_y, **exact)
+    return got, {'output': deform_oracle.deform_scan(**exact), **gradients}
+
+
 def run_op(call, arguments, seed=0):
     """Returns output, last state and the gradients for random cotangents, by name."""
-    got = dict(zip(('output', 'last state'), call(), strict=True))
+    # A deformable scan has no last state.
+    got = dict(zip(('output', 'last state'), call(), strict=False))
     present = {k: v for k, v in arguments.items() if v is not None}
     gradients = torch.autograd.grad(
         list(got.values()), list(present.values()), _cotangents(got, seed)
@@ -238,4 +299,5 @@ def _cotangents(got, seed):
     return [
         torch.randn(got[name].shape, generator=generator).to(got[name].dtype)
         for name in ('output', 'last state')
+        if name in got
     ]

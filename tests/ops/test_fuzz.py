@@ -26,3 +26,8 @@ def test_selective_scan(native, seed):
 @seeds
 def test_path_scan(native, seed):
     scan_cases.check(*scan_cases.run_path_scan(*scan_cases.path_case(seed), seed))
+
+
+@seeds
+def test_deform_scan(native, seed):
+    scan_cases.check(*scan_cases.run_deform_scan(*scan_cases.deform_case(seed), seed))

@@ -2,22 +2,15 @@
 // checked the arguments and made them of one dtype.
 
 #include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-#include <torch/headeronly/core/ScalarType.h>
 
 #include <tuple>
-#include <vector>
 
-#include "cpu/kernels.h"
+#include "bindings.h"
 
 namespace mmssm {
 namespace {
 
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
-
-const DeformSampleKernels& kernels_for(const Tensor& x) {
+const DeformSampleKernels& sampling_kernels_for(const Tensor& x) {
   const IsaChoice& isa = chosen_isa();
   STD_TORCH_CHECK(isa.kernels != nullptr, isa.error);
   const ByDtype<DeformSampleKernels>& set = isa.kernels->deform_sample;
@@ -28,47 +21,20 @@ const DeformSampleKernels& kernels_for(const Tensor& x) {
   return is_double ? set.double_ : set.single;
 }
 
-Tensor empty(const Tensor& like, const std::vector<int64_t>& sizes) {
-  return torch::stable::new_empty(like, sizes, like.scalar_type());
-}
-
-Tensor empty_gradient(const Tensor& argument) {
-  std::vector<int64_t> sizes;
-  for (int64_t i = 0; i < argument.dim(); ++i) {
-    sizes.push_back(argument.size(i));
-  }
-  return empty(argument, sizes);
-}
-
 struct Call {
-  Tensor x, offset, weight, anchors;
-  DeformSample s;
+  Tensor x;
+  Taps taps;
+  DeformSample& s;
 
   Call(
-      const Tensor& x_, const Tensor& offset_, const Tensor& weight_,
-      const Tensor& anchors_, int64_t rows, int64_t columns)
+      const Tensor& x_, const Tensor& offset, const Tensor& weight,
+      const Tensor& anchors, int64_t rows, int64_t columns)
       : x(x_.stride(2) == 1 ? x_ : torch::stable::contiguous(x_)),
-        offset(torch::stable::contiguous(offset_)),
-        weight(torch::stable::contiguous(weight_)),
-        anchors(torch::stable::contiguous(anchors_)) {
-    for (const Tensor& tensor : {offset, weight, anchors}) {
-      STD_TORCH_CHECK(
-          tensor.scalar_type() == x.scalar_type(),
-          "mmssm: deform_sample needs arguments of one dtype");
-    }
-    s.batch = x.size(0);
-    s.rows = rows;
-    s.columns = columns;
-    s.channels = x.size(2);
-    s.groups = offset.size(2);
-    s.taps = offset.size(3);
-    s.per_token = weight.dim() == 4;
+        taps(x, offset, weight, anchors, rows, columns),
+        s(taps.s) {
     s.x = x.data_ptr();
     s.x_batch = x.stride(0);
     s.x_token = x.stride(1);
-    s.offset = offset.data_ptr();
-    s.weight = weight.data_ptr();
-    s.anchors = anchors.data_ptr();
   }
 };
 
@@ -82,11 +48,11 @@ Tensor deform_sample(
     Tensor x, Tensor offset, Tensor weight, Tensor anchors, int64_t rows,
     int64_t columns) {
   const Call call(x, offset, weight, anchors, rows, columns);
-  Tensor y = empty(x, {x.size(0), x.size(1), x.size(2)});
+  Tensor y = empty(x, sizes_of(x), x.scalar_type());
   if (is_empty(call.s)) {
     return y;
   }
-  const DeformSampleKernels& kernels = kernels_for(x);
+  const DeformSampleKernels& kernels = sampling_kernels_for(x);
   void* data = const_cast<void*>(y.data_ptr());
   torch::stable::parallel_for(
       0, kernels.forward_tasks(call.s), 1, [&](int64_t begin, int64_t end) {
@@ -108,12 +74,14 @@ std::tuple<Tensor, Tensor, Tensor> deform_sample_backward(
     }
     return {dx, doffset, dweight};
   }
-  const DeformSampleKernels& kernels = kernels_for(x);
+  const DeformSampleKernels& kernels = sampling_kernels_for(x);
   const Tensor given = torch::stable::contiguous(grad_y);
   const Tensor place_sums =
-      empty(x, {kernels.blocks(s), s.batch, x.size(1), s.groups, s.taps, 3});
+      empty(
+          x, {kernels.blocks(s), s.batch, x.size(1), s.groups, s.taps, 3},
+          x.scalar_type());
   const Tensor channel_sums =
-      empty(x, {s.per_token ? 0 : s.batch, s.channels, s.taps});
+      empty(x, {s.per_token ? 0 : s.batch, s.channels, s.taps}, x.scalar_type());
   DeformSampleGrad grad;
   grad.y = given.data_ptr();
   grad.x = const_cast<void*>(dx.data_ptr());

@@ -2,11 +2,14 @@
 //
 // One description serves `path_scan` and `selective_scan`: a selective scan with
 // G groups is K = G paths in natural order, each with its own source and its own
-// output (`merge` false).
+// output (`merge` false). A deformable scan is a path scan whose states read bilinear
+// samples of its one source (`deform`).
 
 #pragma once
 
 #include <cstdint>
+
+#include "deform_sample.h"
 
 namespace mmssm {
 
@@ -53,6 +56,10 @@ struct Scan {
   View last_state;          // (n, k, segment, e, d)
   // (n, k, segment, slot, d, e), of the state dtype; the forward may do without.
   void* checkpoints = nullptr;
+
+  // What the states read instead of x, if given; it names no x of its own.
+  const DeformSample* deform = nullptr;
+  void* taps = nullptr;  // (n, l, g, m), memory for `find_taps`
 };
 
 // `static`, because a file compiled for one instruction set must not lend its copy
@@ -70,6 +77,8 @@ struct ScanGrad {
   View dt, B, C;
   View A, D, dt_bias, dt_weight;
   View initial_state;
+  void* offset = nullptr;  // of `deform`, contiguous, as the weight
+  void* weight = nullptr;
 };
 
 // How the backward is cut into tasks. It depends on shapes alone, never on the
@@ -83,6 +92,10 @@ struct BackwardPlan {
   // steps, and the chunks one after the other.
   void* token_sums = nullptr;
   void* weight_sums = nullptr;   // (batch part, k, block, d + 2 + r, lanes), zeros
+  // Of the samples: products of each corner with the gradient, and the gradient of
+  // weights by channel.
+  void* corner_sums = nullptr;   // (block part, n, l, g, m, 4), zeros
+  void* channel_sums = nullptr;  // (batch part, block, m, lanes), zeros
 };
 
 // One instruction set's kernels for one state dtype. Each call runs the tasks
@@ -104,6 +117,15 @@ struct ScanKernels {
       void* scratch);
   // Tasks are the paths k.
   void (*reduce_weights)(
+      const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);
+
+  int64_t tap_size;  // bytes
+  // Comes before `forward` and `backward` if there are samples. Tasks are the n.
+  void (*find_taps)(const Scan&, int64_t begin, int64_t end);
+  void (*reduce_taps)(
+      const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);
+  // Tasks are the blocks.
+  void (*reduce_channels)(
       const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);
 };
 

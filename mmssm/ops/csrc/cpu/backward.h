@@ -20,14 +20,6 @@ constexpr int64_t kTasksWanted = 4;
 inline int64_t token_row(const Scan& s) { return 2 * s.states + s.rank; }
 inline int64_t weight_rows(const Scan& s) { return s.states + 2 + s.rank; }
 
-// Turns (t, vector) into the sums over lanes (t).
-template <class T>
-inline void sum_rows(T* sums, const Vec<T>* rows, int64_t count) {
-  for (int64_t t = 0; t < count; t += kWidth<T>) {
-    *reinterpret_cast<Vec<T>*>(sums + t) = sum_lanes<T>(rows + t);
-  }
-}
-
 template <class T>
 class Backward {
  public:
@@ -64,6 +56,7 @@ class Backward {
         plan_(plan),
         weights_(s, arena),
         in_(s, arena, true),
+        map_(s, arena, true),
         state_(arena.take<T>(s.states * kLanes)),
         dstate_(arena.take<T>(s.states * kLanes)),
         dy_(arena.take<T>(kSteps * kLanes)),
@@ -75,7 +68,12 @@ class Backward {
         dB_rows_(arena.take<Vec<T>>(kSteps)),
         dC_rows_(arena.take<Vec<T>>(kSteps)),
         token_tile_(arena.take<T>(token_row(s) * kSteps)),
-        dx_sum_(arena.take<T>(s.merge ? s.tokens * kLanes : 0)) {}
+        dx_sum_(arena.take<T>(dx_size())) {}
+
+  // Samples leave a row of waste.
+  int64_t dx_size() const {
+    return s_.merge ? (s_.tokens + bool(s_.deform)) * kLanes : 0;
+  }
 
   void run_task(int64_t task) {
     const int64_t part = task % plan_.block_parts;
@@ -101,11 +99,18 @@ class Backward {
       run_path(p);
       return;
     }
-    std::memset(dx_sum_, 0, sizeof(T) * s_.tokens * kLanes);
+    std::memset(dx_sum_, 0, sizeof(T) * dx_size());
+    if (s_.deform) {
+      map_.load(s_, p);
+      map_.clear_du(s_);
+    }
     for (int64_t k = 0; k < s_.paths; ++k) {
       if (s_.source[k] == source) {
         run_path(p.on_path(k));
       }
+    }
+    if (s_.deform) {
+      map_.pass_back(s_, p, plan_, batch_part_, block_part_, dx_sum_);
     }
     store_dx(dx_sum_, source, neighbours(0, s_.tokens), p);
   }
@@ -132,7 +137,7 @@ class Backward {
     } else {
       load_state(state_, s_.initial_state, s_, p, chunk.segment);
     }
-    in_.load(s_, p, chunk, weights);
+    in_.load(s_, p, chunk, weights, map_);
     in_.load_channels(dy_, grad_.y, p, p.k * grad_.y.stride[3]);
     clear_padding(chunk.count);
     std::memset(ddelta_, 0, sizeof(T) * chunk.count * kLanes);
@@ -247,32 +252,39 @@ class Backward {
     }
   }
 
-  // From the sums over states to the gradients of x, D, dt and the bias.
+  // From the sums over states to the gradients of x, D, dt and the bias. What the
+  // states read may be samples: their gradient takes the place of `ddelta_x_`.
   void finish_channels(const Place& p, const Weights<T>& weights) {
     constexpr int V = kVectors<T>;
     const int64_t count = in_.tokens.count;
     const Vec<T>* x = reinterpret_cast<const Vec<T>*>(in_.x);
+    const Vec<T>* u = reinterpret_cast<const Vec<T>*>(in_.u);
     const Vec<T>* delta = reinterpret_cast<const Vec<T>*>(in_.delta);
     const Vec<T>* slope = reinterpret_cast<const Vec<T>*>(in_.slope);
     const Vec<T>* dy = reinterpret_cast<const Vec<T>*>(dy_);
-    const Vec<T>* ddelta_x = reinterpret_cast<const Vec<T>*>(ddelta_x_);
+    Vec<T>* ddelta_x = reinterpret_cast<Vec<T>*>(ddelta_x_);
     const Vec<T>* D = reinterpret_cast<const Vec<T>*>(weights.D);
     Vec<T>* draw = reinterpret_cast<Vec<T>*>(ddelta_);
     Vec<T>* dx = reinterpret_cast<Vec<T>*>(dx_);
     Vec<T>* dD = reinterpret_cast<Vec<T>*>(weight_sum(p, s_.states));
     Vec<T>* dbias = reinterpret_cast<Vec<T>*>(weight_sum(p, s_.states + 1));
-    const bool has_D = bool(s_.D);
+    const bool has_D = bool(s_.D), is_sampled = bool(s_.deform);
     Vec<T> D_part[V] = {}, bias_part[V] = {};
     for (int64_t t = 0; t < count; ++t) {
       for (int v = 0; v < V; ++v) {
         const int64_t i = t * V + v;
-        Vec<T> sum = ddelta_x[i] * delta[i];
+        const Vec<T> given = ddelta_x[i];
+        Vec<T> sum = given * delta[i];
+        if (is_sampled) {
+          ddelta_x[i] = sum;
+          sum = Vec<T>{};
+        }
         if (has_D) {
           sum += dy[i] * D[v];
           D_part[v] += dy[i] * x[i];
         }
         dx[i] = sum;
-        sum = (draw[i] + ddelta_x[i] * x[i]) * slope[i];
+        sum = (draw[i] + given * u[i]) * slope[i];
         draw[i] = sum;
         bias_part[v] += sum;
       }
@@ -285,6 +297,9 @@ class Backward {
       add_rows(dx_sum_, dx_, in_.tokens);
     } else {
       store_dx(dx_, p.k, in_.tokens, p);
+    }
+    if (is_sampled) {
+      add_rows(map_.du(), ddelta_x_, in_.tokens);
     }
     if (s_.rank) {
       project_back(p, weights);
@@ -348,6 +363,7 @@ class Backward {
   const BackwardPlan& plan_;
   WeightSet<T> weights_;
   Inputs<T> in_;
+  SampledMap<T> map_;
   T* state_;        // (d, lane), before the chunk
   T* dstate_;       // (d, lane), gradient of the state after the chunk
   T* dy_;           // (t, lane)
@@ -359,7 +375,7 @@ class Backward {
   Vec<T>* dB_rows_;  // (t), of one state, not yet summed over lanes
   Vec<T>* dC_rows_;
   T* token_tile_;  // (2 d + r, t): gradients of B, C and dt of this block
-  T* dx_sum_;      // (l, lane), of all paths of the source
+  T* dx_sum_;      // (l, lane), of all paths of the source; after samples also waste
   int64_t block_part_ = 0;
   int64_t batch_part_ = 0;
   bool is_first_block_ = true;

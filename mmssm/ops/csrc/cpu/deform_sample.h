@@ -59,6 +59,30 @@ struct Tap {
   }
 };
 
+// The gradients of one tap's offset and weight, from the sums over channels of each
+// corner times the gradient of the output (and the weight, if it is by channel).
+// `scale` is the tap's weight by token, or 1.
+template <class T>
+struct TapGradient {
+  T y = 0, x = 0, weight = 0;
+
+  TapGradient(const Tap<T>& place, const T (&dot)[4], T scale) {
+    if (place.kind == Tap<T>::kNan) {
+      y = x = weight = T(__builtin_nan(""));
+    }
+    if (place.kind != Tap<T>::kInside) {
+      return;
+    }
+    const T fy = place.fy, fx = place.fx;
+    y = scale * ((1 - fx) * (dot[2] - dot[0]) + fx * (dot[3] - dot[1]));
+    x = scale * ((1 - fy) * (dot[1] - dot[0]) + fy * (dot[3] - dot[2]));
+    for (int64_t c = 0; c < 4; ++c) {
+      // What has no weight was not read: it may be NaN.
+      weight += place.weight[c] != 0 ? place.weight[c] * dot[c] : 0;
+    }
+  }
+};
+
 template <class T>
 struct DeformSampling {
   static const T* anchor_of(const DeformSample& s, int64_t m) {
@@ -290,25 +314,26 @@ struct DeformSampling {
       }
     }
 
-    T* place_sums(int64_t l, int64_t m) {
+    void store_places(int64_t l, int64_t m, const TapGradient<T>& sum) {
       const int64_t taps = s.batch * tokens(s) * s.groups * s.taps;
-      return static_cast<T*>(grad.place_sums) +
-             3 * (block * taps + tap_index(s, n, l, g, m));
+      T* to = static_cast<T*>(grad.place_sums) +
+              3 * (block * taps + tap_index(s, n, l, g, m));
+      to[0] = sum.y;
+      to[1] = sum.x;
+      to[2] = sum.weight;
     }
 
     void run_tap(int64_t l, int64_t m) {
       const int64_t tap = tap_index(s, n, l, g, m);
       const Tap<T> place(
           s, l, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
-      T* sums = place_sums(l, m);
-      sums[0] = sums[1] = sums[2] = 0;
       if (place.kind == Tap<T>::kNan) {
-        sums[0] = sums[1] = sums[2] = T(__builtin_nan(""));
         for (int64_t e = 0; e < width; ++e) {
           recent[m * kSampleChannels + e] = T(__builtin_nan(""));
         }
       }
       if (place.kind != Tap<T>::kInside) {
+        store_places(l, m, TapGradient<T>(place, {}, 1));
         return;
       }
       const T* corner[4];
@@ -334,11 +359,8 @@ struct DeformSampling {
       }
       T dots[4];
       dot(corner, drive, width, dots);
-      const T fy = place.fy, fx = place.fx;
-      sums[0] = scale * ((1 - fx) * (dots[2] - dots[0]) + fx * (dots[3] - dots[1]));
-      sums[1] = scale * ((1 - fy) * (dots[1] - dots[0]) + fy * (dots[3] - dots[2]));
+      store_places(l, m, TapGradient<T>(place, dots, scale));
       for (int64_t c = 0; c < 4; ++c) {
-        sums[2] += place.weight[c] * dots[c];
         const T w = scale * place.weight[c];
         T* __restrict to = target[c];
         for (int64_t e = 0; e < width; ++e) {

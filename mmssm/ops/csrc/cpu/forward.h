@@ -34,6 +34,7 @@ class Forward {
       : s_(s),
         weights_(s, arena),
         in_(s, arena, false),
+        map_(s, arena, false),
         state_(arena.take<T>(s.states * kLanes)),
         y_(arena.take<T>(kSteps * kLanes)),
         sum_(arena.take<T>(sums() ? s.tokens * kLanes : 0)) {}
@@ -47,6 +48,9 @@ class Forward {
     const Place p = make_place(
         s_, task % s_.batch, set * paths_per_set(s_), task / s_.batch % blocks);
     weights_.load(s_, p);
+    if (s_.deform) {
+      map_.load(s_, p);
+    }
     if (!sums()) {
       run_path(p);
       return;
@@ -76,7 +80,7 @@ class Forward {
       copy_lanes(
           checkpoint<T>(s_, p, chunk), s_.channels, state_, kLanes, s_.states, p.width);
     }
-    in_.load(s_, p, chunk, weights);
+    in_.load(s_, p, chunk, weights, map_);
     in_.prefetch_next(s_, p, chunk, s_.y);
     skip(weights);
     for (int64_t d = 0; d < s_.states; ++d) {
@@ -147,6 +151,7 @@ class Forward {
   const Scan& s_;
   WeightSet<T> weights_;
   Inputs<T> in_;
+  SampledMap<T> map_;
   T* state_;  // (d, lane)
   T* y_;      // (t, lane), output of one path
   T* sum_;    // (l, lane), output of all paths in token order

@@ -22,7 +22,11 @@ constexpr ScanKernels make_scan_kernels() {
       &Backward<T>::scratch,
       &Backward<T>::run,
       &Reduce<T>::tokens,
-      &Reduce<T>::weights};
+      &Reduce<T>::weights,
+      sizeof(MapTap<T>),
+      &SampledMap<T>::find_taps,
+      &SampledMap<T>::reduce_taps,
+      &SampledMap<T>::reduce_channels};
 }
 
 template <class T>
