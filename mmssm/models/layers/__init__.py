@@ -2,6 +2,7 @@
 
 from .cross_paths import cross_paths
 from .deform_dwconv import DeformDWConv2d
+from .down_conv import DownConv
 from .graph_conv import GraphConv
 from .local_mix import LocalMix
 from .s6 import S6
@@ -13,6 +14,7 @@ __all__ = [
     'S6',
     'SS2D',
     'DeformDWConv2d',
+    'DownConv',
     'GraphConv',
     'LocalMix',
     'PathCache',

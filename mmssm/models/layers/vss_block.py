@@ -16,6 +16,7 @@ class VSSBlock(nn.Module):
         mixer: Token mixer from ``(N, ..., C)`` to the same shape.
         mlp_ratio: Hidden width of the MLP over ``embed_dims``.
         drop_path_rate: Chance that a sample skips a branch in training.
+        norm_eps: What the norms add to the variance.
 
     Source:
         Liu et al., "VMamba: Visual State Space Model" (NeurIPS 2024).
@@ -27,12 +28,13 @@ class VSSBlock(nn.Module):
         mixer: nn.Module,
         mlp_ratio: float = 2.0,
         drop_path_rate: float = 0.0,
+        norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
         hidden = int(mlp_ratio * embed_dims)
-        self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.norm1 = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.mixer = mixer
-        self.norm2 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.norm2 = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.mlp = nn.Sequential(
             OrderedDict(
                 fc1=nn.Linear(embed_dims, hidden),
