@@ -189,6 +189,8 @@ class VMamba(BaseBackbone):
             if stage in self.out_indices:
                 y = self.out_norms[str(stage)](x).permute(0, 3, 1, 2)
                 maps.append(y.contiguous() if contiguous else y)
+            if stage == self.out_indices[-1]:
+                break
         return tuple(maps)
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
@@ -211,11 +213,8 @@ class VMamba(BaseBackbone):
         if self.frozen_stages < 0:
             return
         count = self.frozen_stages
-        for part in (
-            self.stem,
-            *self.stages[:count],
-            *self.downsamples[: max(count - 1, 0)],
-        ):
+        # What goes on to the next stage belongs to the one before.
+        for part in (self.stem, *self.stages[:count], *self.downsamples[:count]):
             part.eval().requires_grad_(False)
 
 
