@@ -62,7 +62,7 @@ def deform_sample(
         Dai et al., "Deformable Convolutional Networks", Eqs. 2 to 4; Cui et
         al., "SasMamba" (by channel), and "DF-Mamba" (by token).
     """
-    rows, columns = _check(x, offset, weight, anchors, size)
+    rows, columns = check_deform_sample(x, offset, weight, anchors, size)
     dtype = state_dtype(x.dtype)
     # Lower precision would shift the places: offsets of pixels in large maps.
     wide = x.to(dtype), offset.to(dtype), weight.to(dtype), anchors.detach().to(dtype)
@@ -75,9 +75,10 @@ def deform_sample(
     return y.to(x.dtype)
 
 
-def _check(
+def check_deform_sample(
     x: Tensor, offset: Tensor, weight: Tensor, anchors: Tensor, size: tuple[int, int]
 ) -> tuple[int, int]:
+    """Returns height and width; raises what `deform_sample` says it raises."""
     check_floats((), x=x, offset=offset, weight=weight, anchors=anchors)
     check_dims('x', x, 'N', 'L', 'E')
     check_dims('offset', offset, 'N', 'L', 'G', 'M', '2')

@@ -100,7 +100,7 @@ def path_scan(
     """
     sources = [x] if isinstance(x, Tensor) else _as_sources(x)
     tensors = Tensors(sources, dt, A, B, C, D, dt_bias, dt_weight, initial_state)
-    _check(tensors, paths)
+    check_path_scan(tensors, paths)
     out_dtype = _output_dtype(sources[0], out_dtype)
     if choose('path_scan', sources[0].device) == 'native':
         y, last_state = _call_native(tensors, paths, return_last_state, out_dtype)
@@ -118,7 +118,8 @@ def _as_sources(x: Sequence[Tensor]) -> list[Tensor]:
     return list(x)
 
 
-def _check(tensors: Tensors, paths: ScanPaths) -> None:
+def check_path_scan(tensors: Tensors, paths: ScanPaths) -> None:
+    """Raises what `path_scan` says it raises of wrong arguments."""
     sources, dt, A, B, C, D, dt_bias, dt_weight, initial_state = tensors
     if not isinstance(paths, ScanPaths):
         raise TypeError(
@@ -176,12 +177,17 @@ def _check_paths(paths: ScanPaths, L: int, device: torch.device) -> None:
         )
 
 
+def default_output_dtype(x: Tensor) -> torch.dtype:
+    """The dtype of ``x``, and that of the state under autocast."""
+    device = x.device.type
+    if device != 'meta' and torch.is_autocast_enabled(device):
+        return state_dtype(x.dtype)
+    return x.dtype
+
+
 def _output_dtype(x: Tensor, out_dtype: torch.dtype | None) -> torch.dtype:
     if out_dtype is None:
-        device = x.device.type
-        if device != 'meta' and torch.is_autocast_enabled(device):
-            return state_dtype(x.dtype)
-        return x.dtype
+        return default_output_dtype(x)
     if out_dtype not in FLOAT_DTYPES:
         raise TypeError(
             f'out_dtype must be float32, float64, bfloat16 or float16, got {out_dtype}'

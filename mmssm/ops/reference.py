@@ -84,12 +84,56 @@ def path_scan(
         with segments, ``(N, K, segments, E, d_state)``, both in the dtype of
         the state.
     """
+    tensors = dt, A, B, C, D, dt_bias, dt_weight, initial_state
+    return _scan_paths(x, x, *tensors, paths)
+
+
+def deform_scan(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    anchors: Tensor,
+    rows: int,
+    columns: int,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    dt_bias: Tensor | None,
+    dt_weight: Tensor | None,
+    paths: ScanPaths,
+) -> Tensor:
+    """Defines `mmssm.ops.deform_scan`.
+
+    Returns:
+        The output ``(N, L, E)`` in the dtype of the state.
+    """
+    wide = x.to(offset.dtype)
+    u = deform_sample(wide, offset, weight, anchors, rows, columns)
+    tensors = dt, A, B, C, D, dt_bias, dt_weight, None
+    return _scan_paths([wide], [u], *tensors, paths)[0]
+
+
+def _scan_paths(
+    x: Sequence[Tensor],
+    u: Sequence[Tensor],
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    dt_bias: Tensor | None,
+    dt_weight: Tensor | None,
+    initial_state: Tensor | None,
+    paths: ScanPaths,
+) -> tuple[Tensor, Tensor]:
+    """A path scan whose skip reads ``x`` and whose states read ``u``."""
     dtype = state_dtype(x[0].dtype)
     orders = [
         paths.index[row].flip(0) if reverse else paths.index[row]
         for row, _, reverse in paths.steps
     ]
-    sources = [source for _, source, _ in paths.steps]
 
     delta = dt.to(dtype)
     if dt_weight is not None:
@@ -98,13 +142,9 @@ def path_scan(
         delta = delta + dt_bias.to(dtype)[:, None]
     delta = F.softplus(delta)
 
-    along = [
-        x[source].to(dtype)[:, order]
-        for source, order in zip(sources, orders, strict=True)
-    ]
-    x_steps = torch.stack(along, dim=1)
+    u_steps = _along_paths(u, paths, orders).to(dtype)
     delta, B, C = (_reorder(t.to(dtype), orders) for t in (delta, B, C))
-    states = _first_states(initial_state, paths, A, x_steps)
+    states = _first_states(initial_state, paths, A, u_steps)
     outputs, last = [], []
     for start, state in zip(_segment_starts(paths), states, strict=True):
         now = slice(start, start + (paths.segment or paths.num_tokens))
@@ -113,7 +153,7 @@ def path_scan(
             state,
             A.to(dtype),
             delta_now,
-            delta_now * x_steps[:, :, now].movedim(2, 0),
+            delta_now * u_steps[:, :, now].movedim(2, 0),
             B[:, :, now].movedim(2, 0).unsqueeze(3),
             C[:, :, now].movedim(2, 0).unsqueeze(3),
         )
@@ -121,7 +161,7 @@ def path_scan(
         last.append(state)
     y = torch.cat(outputs).movedim(0, 2)
     if D is not None:
-        y = y + D.to(dtype)[:, None] * x_steps
+        y = y + D.to(dtype)[:, None] * _along_paths(x, paths, orders).to(dtype)
 
     total = torch.zeros_like(y[:, 0])
     for k, order in enumerate(orders):
@@ -265,18 +305,31 @@ def _reorder(t: Tensor, orders: Sequence[Tensor]) -> Tensor:
     return torch.stack([t[:, k, order] for k, order in enumerate(orders)], dim=1)
 
 
+def _along_paths(
+    sources: Sequence[Tensor], paths: ScanPaths, orders: Sequence[Tensor]
+) -> Tensor:
+    """The tokens ``(N, K, L, E)`` that the steps of each path visit."""
+    return torch.stack(
+        [
+            sources[source][:, order]
+            for (_, source, _), order in zip(paths.steps, orders, strict=True)
+        ],
+        dim=1,
+    )
+
+
 def _segment_starts(paths: ScanPaths) -> range:
     return range(0, max(paths.num_tokens, 1), paths.segment or max(paths.num_tokens, 1))
 
 
 def _first_states(
-    initial_state: Tensor | None, paths: ScanPaths, A: Tensor, x_steps: Tensor
+    initial_state: Tensor | None, paths: ScanPaths, A: Tensor, u_steps: Tensor
 ) -> list[Tensor]:
     """Returns the state ``(N, K, E, d_state)`` each segment begins with."""
     if initial_state is None:
-        zeros = x_steps.new_zeros(len(x_steps), *A.shape)
+        zeros = u_steps.new_zeros(len(u_steps), *A.shape)
         return [zeros] * paths.num_segments
-    initial_state = initial_state.to(x_steps.dtype)
+    initial_state = initial_state.to(u_steps.dtype)
     if paths.segment is None:
         return [initial_state]
     return list(initial_state.unbind(2))

@@ -107,6 +107,27 @@ class S6(nn.Module):
         Raises:
             ValueError: If the number of paths is not the layer's.
         """
+        *arguments, dt_weight = self.scan_arguments(sources, paths)
+        return path_scan(
+            tuple(sources[: paths.num_sources]), *arguments, paths, dt_weight=dt_weight
+        )
+
+    def scan_arguments(
+        self, sources: Sequence[Tensor], paths: ScanPaths
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What a scan of the sources needs besides them, by `path_scan`'s names.
+
+        Args:
+            sources: Features ``(N, L, E)`` in token order, one tensor per
+                source that the paths name.
+            paths: The ``K`` paths.
+
+        Returns:
+            ``dt, A, B, C, D, dt_bias, dt_weight``.
+
+        Raises:
+            ValueError: If the number of paths is not the layer's.
+        """
         if len(paths.steps) != len(self.used):
             raise ValueError(
                 f'this S6 has the weights of {len(self.used)} paths, but was '
@@ -116,16 +137,14 @@ class S6(nn.Module):
         dt, B, C = self._project(sources, paths).split(
             [self.dt_rank, self.d_state, self.d_state], dim=-1
         )
-        return path_scan(
-            tuple(sources[: paths.num_sources]),
+        return (
             dt,
             -self._of_used(self.A_log).exp(),
             B,
             C,
             self._of_used(self.D),
             self._of_used(self.dt_bias),
-            paths,
-            dt_weight=self._of_used(self.dt_weight),
+            self._of_used(self.dt_weight),
         )
 
     def _of_used(self, weight: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ class VSSBlock(nn.Module):
     Args:
         embed_dims: Number of channels ``C``.
         mixer: Token mixer from ``(N, ..., C)`` to the same shape.
-        mlp_ratio: Hidden width of the MLP over ``embed_dims``.
+        mlp_ratio: Hidden width of the MLP over ``embed_dims``; with 0 there is no
+            MLP.
         drop_path_rate: Chance that a sample skips a branch in training.
         norm_eps: What the norms add to the variance.
 
@@ -34,17 +35,21 @@ class VSSBlock(nn.Module):
         hidden = int(mlp_ratio * embed_dims)
         self.norm1 = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.mixer = mixer
-        self.norm2 = nn.LayerNorm(embed_dims, eps=norm_eps)
-        self.mlp = nn.Sequential(
-            OrderedDict(
-                fc1=nn.Linear(embed_dims, hidden),
-                act=nn.GELU(),
-                fc2=nn.Linear(hidden, embed_dims),
+        self.mlp: nn.Module | None = None
+        if hidden:
+            self.norm2 = nn.LayerNorm(embed_dims, eps=norm_eps)
+            self.mlp = nn.Sequential(
+                OrderedDict(
+                    fc1=nn.Linear(embed_dims, hidden),
+                    act=nn.GELU(),
+                    fc2=nn.Linear(hidden, embed_dims),
+                )
             )
-        )
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies the block to features ``(N, ..., C)``."""
         x = x + self.drop_path(self.mixer(self.norm1(x)))
+        if self.mlp is None:
+            return x
         return x + self.drop_path(self.mlp(self.norm2(x)))
