@@ -43,6 +43,10 @@ ALLOWED: dict[str, frozenset[str]] = {
             'drop_path_rate structure_conv kernel_size bones stride_mode strides '
             'stride_grad scans local_order interpolate_frames'
         ),
+        'mmssm.VMamba': (
+            'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
+            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
+        ),
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '
