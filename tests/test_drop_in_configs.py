@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.configs import metafile_models
-from helpers.hands import drop_in_configs, shrink_model, piped_sample
+from helpers.hands import drop_in_configs, piped_sample, shrink_model
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hub import get_config
