@@ -2,6 +2,7 @@
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 from mmssm.datasets.datasets import (
+    AssemblyHandsDataset,
     DexYCBDataset,
     FreiHAND3DDataset,
     Human36mDataset,
@@ -9,12 +10,21 @@ from mmssm.datasets.datasets import (
     InterHand3DDataset,
     MocapDataset,
     MpiInf3dhpDataset,
+    NYUHandDataset,
     RHD3DDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
-from mmssm.datasets.transforms import DetectorNoise, GroundTruth2D, LoadCheckedImage
+from mmssm.datasets.transforms import (
+    DetectorNoise,
+    GroundTruth2D,
+    LoadCheckedImage,
+    LoadDepthImage,
+    NormalizeDepth,
+    TopdownDepthAffine,
+)
 
 __all__ = [
+    'AssemblyHandsDataset',
     'DetectorNoise',
     'DexYCBDataset',
     'EpochSampler',
@@ -24,7 +34,11 @@ __all__ = [
     'Human36mMotionBERTDataset',
     'InterHand3DDataset',
     'LoadCheckedImage',
+    'LoadDepthImage',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'NYUHandDataset',
+    'NormalizeDepth',
     'RHD3DDataset',
+    'TopdownDepthAffine',
 ]

@@ -26,3 +26,13 @@ hand_pipeline = [
     dict(type='TopdownAffine', input_size=(256, 256)),
     dict(type='PackPoseInputs', meta_keys=hand_meta_keys),
 ]
+depth_pipeline = [
+    dict(type='mmssm.LoadDepthImage'),
+    dict(type='GetBBoxCenterScale', padding=1.0),
+    dict(type='mmssm.TopdownDepthAffine', input_size=(176, 176)),
+    dict(type='mmssm.NormalizeDepth'),
+    dict(
+        type='PackPoseInputs',
+        meta_keys=(*hand_meta_keys, 'cube_center', 'cube_size'),
+    ),
+]
