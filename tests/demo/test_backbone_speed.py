@@ -61,11 +61,12 @@ def test_the_networks_are_of_the_sizes_that_they_are_known_for():
     for name, params in known.items():
         if not script.is_installed(name):
             continue
-        with torch.device('meta'):
+        # MMPretrain's networks read numbers while they are built.
+        is_peer = script.NETWORKS[name]['type'].startswith('mmpretrain')
+        with torch.device('cpu' if is_peer else 'meta'):
             network = script.build(name, 128)
         count = sum(parameter.numel() for parameter in network.parameters())
         assert count == pytest.approx(params, rel=0.006), name
-        assert len(MODELS.get(script.NETWORKS[name]['type']).__mro__) > 1
 
 
 def test_all_in_one_table(script, tmp_path, capsys):
