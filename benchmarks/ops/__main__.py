@@ -24,6 +24,7 @@ QUESTIONS = (
     'precision',
     'small',
     'paths',
+    'deform',
     'posemamba',
     'footprint',
 )

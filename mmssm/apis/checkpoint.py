@@ -56,6 +56,10 @@ ALLOWED: dict[str, frozenset[str]] = {
             'final_layer loss loss_depth decoder'
         ),
         'mmssm.HeatmapDepth': 'input_size root_index',
+        'mmssm.VMamba': (
+            'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
+            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
+        ),
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '

@@ -446,6 +446,7 @@ def read_hands(
     there = np.flatnonzero((labels.joint_3d != -1).any((1, 2)))
     if not len(there):
         raise ValueError(f'{root} holds no hand of {setup} {split}; {PREPARATION}')
+    total = len(labels.frame)
     labels = Labels(*(column[there] for column in labels))
     right = np.array([one.right for one in sequences])
     camera = intrinsics[labels.camera]
@@ -469,6 +470,7 @@ def read_hands(
         principal=camera[:, 2:],
         right=right[labels.sequence],
         size=np.tile(SIZE, (len(there), 1)),
+        total=total,
     )
 
 

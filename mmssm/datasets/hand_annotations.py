@@ -29,6 +29,7 @@ class HandAnnotations:
         bbox: ``(N, 4)`` left, top, right and bottom, pixels, or None for the box
             of the keypoints.
         extra: Further columns ``(N, ...)`` that go into the samples.
+        total: Images of the set, with those that show no hand, where that is known.
     """
 
     source: str
@@ -44,6 +45,7 @@ class HandAnnotations:
     size: np.ndarray | None = None
     bbox: np.ndarray | None = None
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    total: int | None = None
 
     def boxes(self) -> np.ndarray:
         """``(N, 4)`` the boxes given, or those of all keypoints."""

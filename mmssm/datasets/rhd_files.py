@@ -167,6 +167,7 @@ def read_hands(
         principal=principal[frame],
         right=np.array([one[1] == 'right' for one in chosen]),
         size=None if size is None else np.tile(size, (len(frame), 1)),
+        total=len(numbers),
     )
 
 

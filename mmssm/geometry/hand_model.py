@@ -107,7 +107,9 @@ def free_hand_file() -> str:
     return str(resources.files('mmssm.geometry') / 'free_hand' / 'right.npz')
 
 
-def load_hand_model(path: str | Path) -> HandModel:
+def load_hand_model(
+    path: str | Path, dtype: torch.dtype = torch.float32
+) -> HandModel:
     """Reads a hand model. The file cannot run code.
 
     Keys are MANO's. ``v_template (V, 3)``, ``f (F, 3)``, ``weights (V, J)``,
@@ -119,9 +121,10 @@ def load_hand_model(path: str | Path) -> HandModel:
 
     Args:
         path: An ``.npz`` file.
+        dtype: Floating-point numbers of the model.
 
     Returns:
-        The model, float32, on the CPU.
+        The model, on the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -142,15 +145,20 @@ def load_hand_model(path: str | Path) -> HandModel:
             f'hand model {path} cannot be read ({type(error).__name__}: {error}); '
             'expected an .npz of plain arrays, not a pickle'
         ) from error
-    return _Reader(path, arrays).model()
+    return _Reader(path, arrays, dtype).model()
 
 
-def save_hand_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> HandModel:
+def save_hand_arrays(
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    dtype: torch.dtype = torch.float32,
+) -> HandModel:
     """Writes a hand model's arrays, checked as :func:`load_hand_model` does.
 
     Args:
         path: File to write, ``.npz``.
         arrays: Arrays under MANO's keys.
+        dtype: Floating-point numbers of the model returned.
 
     Returns:
         The model that the file holds.
@@ -158,7 +166,7 @@ def save_hand_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Hand
     Raises:
         ValueError: The arrays are no hand model.
     """
-    model = _Reader(str(path), dict(arrays)).model()
+    model = _Reader(str(path), dict(arrays), dtype).model()
     np.savez_compressed(path, **{str(key): value for key, value in arrays.items()})
     return model
 
@@ -166,9 +174,12 @@ def save_hand_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Hand
 class _Reader:
     """Checks arrays and names file and key in every complaint."""
 
-    def __init__(self, path: str, arrays: dict[str, Any]) -> None:
+    def __init__(
+        self, path: str, arrays: dict[str, Any], dtype: torch.dtype
+    ) -> None:
         self.path = path
         self.arrays = arrays
+        self.dtype = dtype
 
     def model(self) -> HandModel:
         template = self.floats('v_template', (None, 3))
@@ -189,18 +200,21 @@ class _Reader:
             frames = self.floats('joint_frames', (joints, 3, 3))
             self.check_frames(frames)
         return HandModel(
-            v_template=_tensor(template),
+            v_template=self.tensor(template),
             faces=torch.from_numpy(self.vertex_numbers('f', (None, 3), vertices)),
-            shapedirs=_tensor(shapedirs),
-            posedirs=_tensor(posedirs),
-            joints=_tensor(rest),
-            joint_shapedirs=_tensor(joint_shapedirs),
-            weights=_tensor(weights / weights.sum(1, keepdims=True)),
+            shapedirs=self.tensor(shapedirs),
+            posedirs=self.tensor(posedirs),
+            joints=self.tensor(rest),
+            joint_shapedirs=self.tensor(joint_shapedirs),
+            weights=self.tensor(weights / weights.sum(1, keepdims=True)),
             parents=parents,
-            hands_mean=_tensor(mean.reshape(-1, 3)),
+            hands_mean=self.tensor(mean.reshape(-1, 3)),
             tips=tuple(self.tips(vertices)),
-            joint_frames=None if frames is None else _tensor(frames),
+            joint_frames=None if frames is None else self.tensor(frames),
         )
+
+    def tensor(self, value: np.ndarray) -> Tensor:
+        return torch.from_numpy(value).to(self.dtype)
 
     def error(self, key: str, expected: str, found: object) -> ValueError:
         return ValueError(
@@ -297,7 +311,3 @@ class _Reader:
         regressor = self.floats('J_regressor', (joints, len(template)))
         self.check_rows('J_regressor', regressor)
         return regressor @ template, np.einsum('jv,vcs->jcs', regressor, shapedirs)
-
-
-def _tensor(value: np.ndarray) -> Tensor:
-    return torch.from_numpy(value).to(torch.float32)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_BLOCK = 1 << 20
-"""Candidate pairs of pixel and face taken at once: about 100 MB."""
+_BLOCK = 1 << 15
+"""Candidate pairs of pixel and face taken at once, so that they stay in the cache."""
 
 _BOUND = 1e-6
 """Widening of a face's box, pixels: the box is rounded otherwise than the edges."""
@@ -95,23 +95,19 @@ def rasterize(
     area = np.maximum(x1 - x0, 0) * np.maximum(y1 - y0, 0)
     for chosen in _blocks(area):
         owner, x, y = _candidates(chosen, area, x0, x1, y0)
-        values = [_evaluate(edges[:, k], owner, x, y) for k in range(3)]
-        inside = np.logical_and.reduce(
-            [_covers(value, edges[:, k], owner) for k, value in enumerate(values)]
-        )
-        owner, x, y = owner[inside], x[inside], y[inside]
-        value = np.stack([v[inside] for v in values], -1)
+        owner, pixel, value = _inside(edges, owner, x, y, width)
         total = value.sum(-1)
         depth = determinant[owner] / total
         seen = depth >= near
-        pixel = (y * width + x)[seen]
-        _keep_nearest(
-            (buffer, face, weights),
-            pixel,
-            depth[seen],
-            number[owner[seen]],
-            value[seen] / total[seen, None],
-        )
+        owner, pixel, depth = owner[seen], pixel[seen], depth[seen]
+        # blocks come in the order of faces, so an equal depth stays with the first
+        nearer = depth < buffer[pixel]
+        np.minimum.at(buffer, pixel, depth)
+        nearest = np.flatnonzero(nearer & (depth == buffer[pixel]))[::-1]
+        place = pixel[nearest]
+        face[place] = number[owner[nearest]]
+        chosen_value = value[seen][nearest]
+        weights[place] = chosen_value / chosen_value.sum(-1, keepdims=True)
     return Fragments(
         face.reshape(size), weights.reshape(*size, 3), buffer.reshape(size)
     )
@@ -153,7 +149,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     across = np.cross(b - a, c - a)
     normals = np.stack(
         [
-            np.bincount(faces.ravel(), across[:, k].repeat(3), len(vertices))
+            np.bincount(faces.ravel(), across[:, k].repeat(3), len(vertices)) + 0.0
             for k in range(3)
         ],
         1,
@@ -269,33 +265,20 @@ def _candidates(
     return owner, x0[owner] + column, y0[owner] + row
 
 
-def _evaluate(
-    edge: np.ndarray, owner: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> np.ndarray:
-    return edge[owner, 0] * x + edge[owner, 1] * y + edge[owner, 2]
-
-
-def _covers(value: np.ndarray, edge: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Inside the edge, or on it where it is a left or a top one."""
-    left_or_top = (edge[:, 0] > 0) | ((edge[:, 0] == 0) & (edge[:, 1] > 0))
-    return (value > 0) | ((value == 0) & left_or_top[owner])
-
-
-def _keep_nearest(
-    buffers: tuple[np.ndarray, np.ndarray, np.ndarray],
-    pixel: np.ndarray,
-    depth: np.ndarray,
-    number: np.ndarray,
-    value: np.ndarray,
-) -> None:
-    """Writes fragments that are nearer than what the buffers hold."""
-    buffer, face, weights = buffers
-    order = np.lexsort((number, depth, pixel))
-    first = np.ones(len(order), bool)
-    first[1:] = np.diff(pixel[order]) > 0
-    order = order[first]
-    # blocks come in the order of faces, so an equal depth stays with the first
-    order = order[depth[order] < buffer[pixel[order]]]
-    place = pixel[order]
-    buffer[place], face[place] = depth[order], number[order]
-    weights[place] = value[order]
+def _inside(
+    edges: np.ndarray, owner: np.ndarray, x: np.ndarray, y: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidates that are covered: their face, pixel, and edge functions."""
+    value = np.empty((3, len(owner)))
+    for k in range(3):
+        a, b, c = np.take(edges[:, k].T, owner, axis=1)
+        value[k] = a * x + b * y + c
+    inside = (value >= 0).all(0)
+    on_edge = inside & (value == 0).any(0)
+    if on_edge.any():
+        touched = np.flatnonzero(on_edge)
+        edge = edges[owner[touched]]
+        left_or_top = (edge[..., 0] > 0) | ((edge[..., 0] == 0) & (edge[..., 1] > 0))
+        inside[touched] = (left_or_top | (value[:, touched].T > 0)).all(1)
+    kept = np.flatnonzero(inside)
+    return owner[kept], y[kept] * width + x[kept], value[:, kept].T

@@ -156,7 +156,9 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(*inputs[:12], output[1])
 
 
-def _backward(ctx: Any, grad_y: Tensor, _: None) -> tuple[Any, ...]:
+def _backward(ctx: Any, grad_y: Tensor | None, _: None) -> tuple[Any, ...]:
+    if grad_y is None:
+        return (None,) * 20
     *saved, checkpoints = ctx.saved_tensors
     gradients = torch.ops.mmssm.deform_scan_backward(
         grad_y, checkpoints, *saved, *ctx.constants

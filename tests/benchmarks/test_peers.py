@@ -7,11 +7,11 @@ import pytest
 import torch
 from helpers import scan_oracle
 
-from benchmarks.ops import paths
+from benchmarks.ops import deform, paths
 from benchmarks.ops.peers import PEERS, CopiedPaths, lean_loop
 from benchmarks.ops.shapes import Shape
 from mmssm.models.layers import cross_paths
-from mmssm.ops import backend, path_scan, selective_scan
+from mmssm.ops import backend, deform_scan, path_scan, selective_scan
 
 
 @pytest.mark.parametrize('d_state', [1, 4])
@@ -72,3 +72,14 @@ def test_copied_paths_are_a_path_scan(scan):
 def test_arguments_of_the_block_fit_the_op():
     for variant in paths.VARIANTS:
         assert paths.call(variant, 'forward')().shape == (1, 243 * 17, 128)
+
+
+@pytest.mark.parametrize('name', [*deform.VARIANTS, 'reference'])
+def test_ways_to_a_deformable_scan_agree(name):
+    function = deform.VARIANTS.get(name, deform.reference)
+    arguments = deform.Block('', 2, 6, 12, 3).arguments()
+    arguments = {
+        k: v.double() if isinstance(v, torch.Tensor) else v
+        for k, v in arguments.items()
+    }
+    torch.testing.assert_close(function(**arguments), deform_scan(**arguments))

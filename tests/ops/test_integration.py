@@ -27,14 +27,14 @@ def path(paths, arguments):
 def test_every_op_is_checked(native):
     """`opcheck` runs all its checks on each, dynamic shapes included.
 
-    On the scans below, on sampling in test_deform_sample.py.
+    On the scans below, on sampling and the scan of samples in test_deform_*.py.
     """
     names = {
         name.partition('::')[2].partition('.')[0]
         for name in torch._C._dispatch_get_all_op_names()
         if name.startswith('mmssm::')
     }
-    checked = {'selective_scan', 'path_scan', 'deform_sample'}
+    checked = {'selective_scan', 'path_scan', 'deform_sample', 'deform_scan'}
     assert names == checked | {f'{name}_backward' for name in checked}
 
 

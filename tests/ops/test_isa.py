@@ -27,7 +27,8 @@ TOLERANCE = {torch.float32: 3e-6, torch.float64: 1e-13, torch.bfloat16: 1e-2}
 SCANS = """
 import sys, torch, warnings
 warnings.simplefilter('error')
-from mmssm.ops import ScanPaths, deform_sample, path_scan, selective_scan
+from mmssm.ops import (
+    ScanPaths, deform_sample, deform_scan, path_scan, selective_scan)
 
 def results(dtype):
     generator = torch.Generator().manual_seed(0)
@@ -63,6 +64,17 @@ def results(dtype):
         y = deform_sample(x, offset, weight, anchors, (5, 7))
         yield y
         yield from torch.autograd.grad(y.float().square().sum(), [x, offset, weight])
+        # Two groups of 20 channels share a block of lanes.
+        scan = [
+            normal(2, 2, 35, 40), normal(2, 40, 4), normal(2, 2, 35, 4),
+            normal(2, 2, 35, 4), normal(2, 40), normal(2, 40)]
+        dt, A, *rest = scan
+        paths = ScanPaths(order[order < 35][None], [(0, 0, False), (0, 0, True)])
+        y = deform_scan(
+            x, offset, weight, anchors, (5, 7), dt, -A.abs(), *rest, paths)
+        yield y
+        yield from torch.autograd.grad(
+            y.float().square().sum(), [x, offset, weight, *scan])
 
 found = {}
 for dtype in torch.float32, torch.float64, torch.bfloat16:

@@ -52,7 +52,7 @@ def test_reference_backward_grows_linearly():
 PEAKS = """
 import json, sys, torch
 from benchmarks._measure import peak_memory
-from benchmarks.ops import paths
+from benchmarks.ops import deform, paths
 from benchmarks.ops.shapes import Shape
 from benchmarks.ops.training import train_step
 from mmssm.ops import selective_scan
@@ -71,7 +71,14 @@ peaks = {
 }
 for name in paths.VARIANTS:
     for case in paths.CASES:
-        peaks[f'{name}, {case}'] = peak_memory(paths.call(name, case))
+        peaks[f'paths, {name}, {case}'] = peak_memory(paths.call(name, case))
+arguments = deform.LARGE.arguments()
+for name, function in deform.VARIANTS.items():
+    for case in deform.CASES:
+        peaks[f'{name}, {case}'] = peak_memory(deform.call(function, arguments, case))
+N, L, E = arguments['x'].shape
+peaks['one tap of every token'] = N * L * 4
+peaks['all tokens'] = arguments['x'].nbytes
 print(json.dumps(peaks))
 """
 
@@ -108,4 +115,22 @@ def test_backward_takes_a_small_multiple_of_its_gradients(native, peaks):
 
 @pytest.mark.parametrize('case', ['forward', 'forward + backward'])
 def test_paths_take_a_fraction_of_copies(native, peaks, case):
-    assert peaks[f'ours, {case}'] <= 0.3 * peaks[f'copies, {case}']
+    assert peaks[f'paths, ours, {case}'] <= 0.3 * peaks[f'paths, copies, {case}']
+
+
+def test_samples_are_not_made(native, peaks):
+    """Beside the output, where the taps read: 4 corners, their weights and tokens.
+
+    The samples of one tap alone would be as large as all tokens.
+    """
+    taps = 9 * 12 * peaks['one tap of every token']
+    room = peaks['all tokens'] + taps + MARGIN
+    assert room < 1.5 * peaks['all tokens']
+    assert peaks['ours, forward'] < room
+
+
+def test_samples_are_not_kept(native, peaks):
+    """The samples of 9 taps are 9 times the tokens, and so is their gradient."""
+    ours = peaks['ours, forward + backward']
+    assert ours < peaks['sample, then scan, forward + backward']
+    assert ours < peaks['grid_sample, then scan, forward + backward'] / 4

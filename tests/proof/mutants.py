@@ -17,6 +17,7 @@ TESTS = (
     'tests/ops/test_fuzz.py',
     'tests/ops/test_selective_scan.py',
     'tests/ops/test_path_scan.py',
+    'tests/ops/test_deform_scan.py',
 )
 CASES = '60'
 
@@ -74,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         'path-reversed-within-chunks',
-        'cpu/scan.h',
+        'cpu/blocks.h',
         's.tokens - 1 - step',
         's.tokens - 1 - chunk.start - (chunk.count - 1 - t)',
     ),
@@ -86,7 +87,7 @@ MUTANTS = (
     ),
     Mutant(
         'path-state-of-first-segment',
-        'cpu/scan.h',
+        'cpu/blocks.h',
         'offset(v, p.n, p.k) + segment * v.stride[2]',
         'offset(v, p.n, p.k)',
     ),
@@ -131,6 +132,78 @@ MUTANTS = (
         'cpu/scan.h',
         'slopes[i] = kSoftplus ?',
         'slopes[i] = !kSoftplus ?',
+    ),
+    Mutant(
+        'samples-corner-of-another',
+        'cpu/sampled_map.h',
+        't.weight[3] * x[t.read[3] * V]',
+        't.weight[3] * x[t.read[2] * V]',
+    ),
+    Mutant(
+        'samples-read-what-has-no-weight',
+        'cpu/sampled_map.h',
+        'read[c] = has_weight ? corner[c] : zeros',
+        'read[c] = corner[c]',
+    ),
+    Mutant(
+        'samples-nan-place-lost',
+        'cpu/sampled_map.h',
+        'tap.kind == Tap<T>::kNan ? T(__builtin_nan("")) : scale * 0',
+        'scale * 0',
+    ),
+    Mutant(
+        'samples-of-all-groups-alike',
+        'cpu/sampled_map.h',
+        'n * taps_in(s) +\n           g * s.deform->taps',
+        'n * taps_in(s)',
+    ),
+    Mutant(
+        'samples-of-a-group-in-lanes-of-another',
+        'cpu/sampled_map.h',
+        'lanes[v] ? sum[v] : u[l * V + v]',
+        'lanes[v] ? u[l * V + v] : sum[v]',
+    ),
+    Mutant(
+        'samples-instead-of-tokens-in-the-skip',
+        'cpu/scan.h',
+        'x = rows_of(map.x(), tokens, tiles)',
+        'x = rows_of(map.u(), tokens, tiles)',
+    ),
+    Mutant(
+        'tokens-instead-of-samples-in-the-gradient-of-steps',
+        'cpu/backward.h',
+        'given * u[i]) * slope[i]',
+        'given * x[i]) * slope[i]',
+    ),
+    Mutant(
+        'gradient-of-samples-past-their-tokens',
+        'cpu/backward.h',
+        'add_rows(map_.du(), ddelta_x_, in_.tokens)',
+        'add_rows(dx_sum_, ddelta_x_, in_.tokens)',
+    ),
+    Mutant(
+        'gradient-of-corners-without-their-weight',
+        'cpu/sampled_map.h',
+        'only(v, t.weight[c] * drive[v])',
+        'only(v, t.weight[0] * drive[v])',
+    ),
+    Mutant(
+        'gradient-of-the-first-tap-only',
+        'cpu/sampled_map.h',
+        'products_[4 * m + c] = product',
+        'products_[c] = product',
+    ),
+    Mutant(
+        'gradient-of-places-transposed',
+        'cpu/deform_sample.h',
+        'fx * (dot[3] - dot[1])',
+        'fy * (dot[3] - dot[1])',
+    ),
+    Mutant(
+        'gradient-of-channels-in-one-part-of-the-batch',
+        'cpu/sampled_map.h',
+        '[(b * num_blocks(s) + block) * count',
+        '[block * count',
     ),
 )
 

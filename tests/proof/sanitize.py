@@ -25,6 +25,7 @@ TESTS = (
     'tests/ops/test_selective_scan.py',
     'tests/ops/test_path_scan.py',
     'tests/ops/test_deform_sample.py',
+    'tests/ops/test_deform_scan.py',
     'tests/ops/test_precision.py',
     'tests/ops/test_determinism.py',
 )

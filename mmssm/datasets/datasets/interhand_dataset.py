@@ -127,6 +127,11 @@ class InterHand3DDataset(StockInterHand3DDataset):
             max_refetch=max_refetch,
         )
 
+    @property
+    def is_part(self) -> bool:
+        """Whether a part of the annotations was chosen."""
+        return self._chosen is not None
+
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
         files = (self.ann_file, self.camera_param_file, self.joint_file)
         data, self.cameras, self.joints = (

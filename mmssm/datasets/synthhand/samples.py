@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
 from mmssm.datasets.synthhand.depth_maps import DepthSensor, nyu_joints
 from mmssm.datasets.synthhand.pictures import Painter
@@ -68,7 +69,7 @@ class RgbSamples:
     """Makes samples in FreiHAND's layout."""
 
     def __init__(self, seed: int) -> None:
-        model = load_hand_model(free_hand_file())
+        model = load_hand_model(free_hand_file(), torch.float64)
         self.seed = seed
         self.scenes = SceneSampler(model, RGB_VIEW)
         self.painter = Painter(model, RGB_VIEW.size)
@@ -109,7 +110,7 @@ class DepthSamples:
     """Makes samples in NYU's layout."""
 
     def __init__(self, seed: int) -> None:
-        model = load_hand_model(free_hand_file())
+        model = load_hand_model(free_hand_file(), torch.float64)
         self.seed = seed
         self.scenes = SceneSampler(model, DEPTH_VIEW)
         self.sensor = DepthSensor(model, DEPTH_VIEW.size)

@@ -98,13 +98,13 @@ class SceneSampler:
     """Draws scenes.
 
     Args:
-        model: The hand.
+        model: The hand, in double precision: what is drawn is written with
+            seven decimals.
         view: How it stands before the camera.
     """
 
     def __init__(self, model: HandModel, view: View) -> None:
-        # double precision: joints in the files must project to 1e-3 pixels
-        self.model = model.to(dtype=torch.float64)
+        self.model = model
         self.view = view
         self.prior = PosePrior(self.model)
         self.band = _wrist_band(self.model)

@@ -1,9 +1,10 @@
 """DF-Mamba: convolutions, deformable scans and gated convolutions on images."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import pairwise
 
 import torch
 from mmcv.cnn import ConvModule
@@ -116,10 +117,9 @@ class DFMamba(BaseBackbone):
             init_cfg = [
                 dict(type='Kaiming', layer='Conv2d'),
                 dict(type='TruncNormal', std=0.02, layer='Linear'),
-                dict(type='Constant', val=1, layer=['_BatchNorm', 'LayerNorm']),
             ]
         super().__init__(init_cfg)
-        _check(arch, blocks, depths, dims, out_indices, frozen_stages)
+        _check(arch, blocks, depths, dims, in_channels, out_indices, frozen_stages)
         preset = ARCHITECTURES[arch]
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
@@ -165,7 +165,7 @@ class DFMamba(BaseBackbone):
             nn.Conv2d(dims[now], dims[then], 3, stride=2, padding=1, bias=False)
             if now != then
             else nn.Identity()
-            for now, then in zip(LEVELS, LEVELS[1:], strict=False)
+            for now, then in pairwise(LEVELS)
         )
         self.out_layers = nn.ModuleDict(
             {
@@ -318,21 +318,17 @@ def _statistics_kept(
 
 
 @contextmanager
-def _without_tracking(block: nn.Module):
-    """Keeps batch norms from seeing the same batch twice."""
-    norms = [
-        module
-        for module in block.modules()
-        if isinstance(module, _BatchNorm) and module.training
-    ]
-    tracked = [norm.track_running_stats for norm in norms]
+def _without_tracking(block: nn.Module) -> Iterator[None]:
+    """Keeps batch norms from counting the same batch twice."""
+    norms = [m for m in block.modules() if isinstance(m, _BatchNorm) and m.training]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm, value in zip(norms, tracked, strict=True):
-            norm.track_running_stats = value
+        for norm, (momentum, batches) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 def _check(
@@ -340,6 +336,7 @@ def _check(
     blocks: str,
     depths: Sequence[int],
     dims: Sequence[int],
+    in_channels: int,
     out_indices: Sequence[int],
     frozen_stages: int,
 ) -> None:
@@ -363,6 +360,8 @@ def _check(
             f'dims must hold {1 + LEVELS[-1]} positive widths, one for each level, '
             f'got {tuple(dims)}'
         )
+    if in_channels < 1:
+        raise ValueError(f'in_channels must be positive, got {in_channels}')
     if (
         not out_indices
         or list(out_indices) != sorted(set(out_indices))

@@ -4,6 +4,7 @@ from .causal_dwconv import CausalDWConv1d
 from .conv_block import ConvBlock
 from .cross_paths import cross_paths
 from .deform_dwconv import DeformDWConv2d
+from .down_conv import DownConv
 from .dssm import DSSM
 from .gated_conv import GatedConv
 from .graph_conv import GraphConv
@@ -21,6 +22,7 @@ __all__ = [
     'CausalDWConv1d',
     'ConvBlock',
     'DeformDWConv2d',
+    'DownConv',
     'GatedConv',
     'GraphConv',
     'LocalMix',

@@ -104,15 +104,15 @@ class DSSM(RowScan):
         size = (x.shape[1], x.shape[2])
         tokens = x.flatten(1, 2)
         paths = self.paths(*size, x.device)
-        *arguments, dt_weight = self.s6.scan_arguments([tokens], paths)
+        offset, weight = self.samples(tokens)
         y = deform_scan(
             tokens,
-            *self.samples(tokens),
+            offset,
+            weight,
             self.anchors,
             size,
-            *arguments,
-            paths,
-            dt_weight=dt_weight,
+            paths=paths,
+            **self.s6.scan_arguments([tokens], paths),
         )
         return y.unflatten(1, size)
 

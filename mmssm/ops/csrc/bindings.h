@@ -151,6 +151,8 @@ class Scratch {
 // Whether nothing is scanned. A scan without tokens still passes its state on.
 inline bool is_empty(const Scan& s) { return s.batch == 0 || s.channels == 0; }
 
+constexpr int64_t kTapTokens = 64;  // of a task at least
+
 // Returns the memory of the taps of a scan's samples, to be kept while it runs.
 inline Tensor find_taps(Scan& scan, const ScanKernels& kernels, const Tensor& like) {
   const DeformSample* deform = scan.deform;
@@ -159,9 +161,10 @@ inline Tensor find_taps(Scan& scan, const ScanKernels& kernels, const Tensor& li
   const Tensor memory = empty(like, {taps * kernels.tap_size}, ScalarType::Byte);
   scan.taps = const_cast<void*>(memory.data_ptr());
   if (taps > 0) {
-    torch::stable::parallel_for(0, scan.batch, 1, [&](int64_t begin, int64_t end) {
-      kernels.find_taps(scan, begin, end);
-    });
+    torch::stable::parallel_for(
+        0, scan.batch * scan.tokens, kTapTokens, [&](int64_t begin, int64_t end) {
+          kernels.find_taps(scan, begin, end);
+        });
   }
   return memory;
 }
@@ -222,9 +225,10 @@ inline void run_backward(
     kernels.reduce_weights(scan, grad, plan, begin, end);
   });
   if (scan.deform) {
-    torch::stable::parallel_for(0, scan.batch, 1, [&](int64_t begin, int64_t end) {
-      kernels.reduce_taps(scan, grad, plan, begin, end);
-    });
+    torch::stable::parallel_for(
+        0, scan.batch * scan.tokens, kTapTokens, [&](int64_t begin, int64_t end) {
+          kernels.reduce_taps(scan, grad, plan, begin, end);
+        });
   }
   if (by_channel) {
     torch::stable::parallel_for(0, plan.blocks, 16, [&](int64_t begin, int64_t end) {

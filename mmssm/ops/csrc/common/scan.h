@@ -120,7 +120,8 @@ struct ScanKernels {
       const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);
 
   int64_t tap_size;  // bytes
-  // Comes before `forward` and `backward` if there are samples. Tasks are the n.
+  // Comes before `forward` and `backward` if there are samples. Tasks are the tokens
+  // (n, l), here and in `reduce_taps`.
   void (*find_taps)(const Scan&, int64_t begin, int64_t end);
   void (*reduce_taps)(
       const Scan&, const ScanGrad&, const BackwardPlan&, int64_t begin, int64_t end);

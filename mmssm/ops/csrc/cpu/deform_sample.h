@@ -26,6 +26,15 @@ inline T round_down(T value) {
   return whole > value ? whole - 1 : whole;
 }
 
+// The place of a token in the map.
+struct MapPlace {
+  int64_t row, column;
+};
+
+inline MapPlace place_of(const DeformSample& s, int64_t token) {
+  return {token / s.columns, token % s.columns};
+}
+
 // Where one tap of one token samples.
 template <class T>
 struct Tap {
@@ -35,9 +44,9 @@ struct Tap {
   T weight[4];
   T fy, fx;
 
-  Tap(const DeformSample& s, int64_t token_index, const T* anchor, const T* offset) {
-    const T y = T(token_index / s.columns) + anchor[0] + offset[0];
-    const T x = T(token_index % s.columns) + anchor[1] + offset[1];
+  Tap(const DeformSample& s, MapPlace at, const T* anchor, const T* offset) {
+    const T y = T(at.row) + anchor[0] + offset[0];
+    const T x = T(at.column) + anchor[1] + offset[1];
     kind = y != y || x != x ? kNan : kOutside;
     if (!(y >= -1 && y < T(s.rows) && x >= -1 && x < T(s.columns))) {
       return;
@@ -163,10 +172,11 @@ struct DeformSampling {
       const T* zeros, T* out) {
     const int64_t width = s.channels / s.groups;
     const T* x = static_cast<const T*>(s.x) + n * s.x_batch + g * width;
+    const MapPlace at = place_of(s, l);
     for (int64_t m = 0; m < s.taps; ++m) {
       const int64_t tap = tap_index(s, n, l, g, m);
       const Tap<T> place(
-          s, l, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
+          s, at, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
       if (place.kind == Tap<T>::kOutside) {
         continue;
       }
@@ -275,8 +285,9 @@ struct DeformSampling {
         load_weight();
       }
       for (int64_t l = 0; l < tokens(s); ++l) {
+        const MapPlace at = place_of(s, l);
         for (int64_t m = 0; m < s.taps; ++m) {
-          run_tap(l, m);
+          run_tap(l, m, at);
         }
         // Long sums in two stages lose fewer digits.
         if (!s.per_token && (l % kSampleTokens == kSampleTokens - 1)) {
@@ -323,10 +334,10 @@ struct DeformSampling {
       to[2] = sum.weight;
     }
 
-    void run_tap(int64_t l, int64_t m) {
+    void run_tap(int64_t l, int64_t m, MapPlace at) {
       const int64_t tap = tap_index(s, n, l, g, m);
       const Tap<T> place(
-          s, l, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
+          s, at, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
       if (place.kind == Tap<T>::kNan) {
         for (int64_t e = 0; e < width; ++e) {
           recent[m * kSampleChannels + e] = T(__builtin_nan(""));

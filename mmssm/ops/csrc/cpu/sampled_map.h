@@ -128,10 +128,9 @@ class SampledMap {
   // ---- what is shared by all blocks
 
   static void find_taps(const Scan& s, int64_t begin, int64_t end) {
-    const DeformSample& d = *s.deform;
-    MapTap<T>* found = static_cast<MapTap<T>*>(s.taps) + begin * taps_in(s);
+    MapTap<T>* found = static_cast<MapTap<T>*>(s.taps);
     each_tap(s, begin, end, [&](int64_t tap, const Tap<T>& place) {
-      *found++ = MapTap<T>(place, scale_of(d, tap), int32_t(s.tokens));
+      found[tap] = MapTap<T>(place, scale_of(*s.deform, tap), int32_t(s.tokens));
     });
   }
 
@@ -195,17 +194,17 @@ class SampledMap {
     return d.per_token ? static_cast<const T*>(d.weight)[tap] : 1;
   }
 
+  // Calls `body` with the taps of the tokens (n, l) in [begin, end).
   template <class Body>
   static void each_tap(const Scan& s, int64_t begin, int64_t end, const Body& body) {
     const DeformSample& d = *s.deform;
-    int64_t tap = begin * taps_in(s);
-    for (int64_t n = begin; n < end; ++n) {
-      for (int64_t l = 0; l < s.tokens; ++l) {
-        for (int64_t i = 0; i < d.groups * d.taps; ++i, ++tap) {
-          const T* anchor = static_cast<const T*>(d.anchors) + i % d.taps * 2;
-          const T* offset = static_cast<const T*>(d.offset) + 2 * tap;
-          body(tap, Tap<T>(d, l, anchor, offset));
-        }
+    int64_t tap = begin * d.groups * d.taps;
+    for (int64_t token = begin; token < end; ++token) {
+      const MapPlace at = place_of(d, token % s.tokens);
+      for (int64_t i = 0; i < d.groups * d.taps; ++i, ++tap) {
+        const T* anchor = static_cast<const T*>(d.anchors) + i % d.taps * 2;
+        const T* offset = static_cast<const T*>(d.offset) + 2 * tap;
+        body(tap, Tap<T>(d, at, anchor, offset));
       }
     }
   }
