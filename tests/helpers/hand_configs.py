@@ -1,4 +1,4 @@
-"""Every config of hands in space, and copies of them that train in seconds."""
+"""The configs of hands in space, and copies of them that train in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,12 @@ from helpers import assemblyhands, dexycb, freihand, interhand, nyu, rhd
 from helpers.modules import ROOT
 from mmssm.datasets import dexycb_files
 
-CONFIGS = sorted((ROOT / 'configs/hand_3d_keypoint/df_mamba').rglob('*.py'))
+FOLDER = ROOT / 'configs/hand_3d_keypoint/df_mamba'
+
+CONFIGS = sorted(
+    path for path in FOLDER.glob('*/*.py') if '_4xb16-20e_' not in path.stem
+)
+"""Those with a recipe of their own: without drop-ins and ablations."""
 
 SIDE = 64
 """Width and height of a small crop."""
