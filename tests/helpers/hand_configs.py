@@ -1,4 +1,4 @@
-"""Every config of hands in space, and copies of them that train in seconds."""
+"""The configs of hands in space, and copies of them that train in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,7 @@ from mmssm.datasets import dexycb_files
 FOLDER = ROOT / 'configs/hand_3d_keypoint/df_mamba'
 
 CONFIGS = sorted(path for path in FOLDER.glob('*/*.py') if not is_drop_in(path))
+"""Those with a recipe of their own: without drop-ins and ablations."""
 
 ABLATIONS = sorted(FOLDER.glob('*/ablations/*.py'))
 """Rows of the paper's tables: one of the configs with another backbone each."""
