@@ -356,6 +356,21 @@ def test_nan_place_reaches_only_its_token_and_group(implementation, by):
     assert torch.equal(dweight.isnan(), hit)
 
 
+@pytest.mark.parametrize('by', ['channel', 'token'])
+@pytest.mark.parametrize('far', [0.0, 1e9])
+def test_nan_weight_is_never_lost(implementation, far, by):
+    size, tensors = make(N=2, H=3, W=3, E=20, by=by)
+    tensors['offset'][..., 4, 0] = far
+    clean = deform_sample(**tensors, size=size)
+    hit = torch.zeros_like(clean, dtype=torch.bool)
+    place = (7, 4) if by == 'channel' else (1, 5, 0, 4)
+    tensors['weight'][place] = float('nan')
+    hit[(..., 7) if by == 'channel' else (1, 5)] = True
+    y = deform_sample(**tensors, size=size)
+    assert torch.equal(y.isnan(), hit)
+    assert torch.equal(y[~hit], clean[~hit])
+
+
 @pytest.mark.parametrize('far', [1e30, -1e30, float('inf'), -float('inf'), 2.0**33])
 def test_places_far_outside_read_zeros(implementation, far):
     size, tensors = make(E=20, dtype=torch.float32, grad=True)

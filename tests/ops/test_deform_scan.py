@@ -255,6 +255,18 @@ def test_nan_place_or_weight_reaches_its_group_from_its_token_on(
         assert got['offset'][0].isfinite().all()
 
 
+@pytest.mark.parametrize('by', ['token', 'channel'])
+def test_lanes_without_a_channel_add_nothing(native, by):
+    """Scratch memory is full of NaN then: an earlier scan has left it there."""
+    size, paths, tensors = make(H=3, W=3, E=32, G=2, by=by, grad=True)
+    with torch.no_grad():
+        tensors['x'].fill_(float('nan'))
+    for E, G in ((3, 3), (20, 2), (6, 1)):
+        case = make(H=3, W=3, E=E, G=G, by=by, grad=True)
+        run((size, paths, tensors))
+        scan_cases.check(*scan_cases.run_deform_scan(case[1], case[0], case[2]))
+
+
 def test_places_far_outside_read_zeros(implementation):
     size, paths, tensors = make(E=20, dtype=torch.float32)
     D = tensors['D']

@@ -1,4 +1,4 @@
-"""Error budgets: how far results may be from float64, by dtype, for both scans.
+"""Error budgets: how far results may be from float64, by dtype, for all scans.
 
 Errors are root mean squares relative to what the float64 oracle says. Inputs are
 those of a freshly initialised model. Below: the functions of the kernels themselves.
@@ -58,6 +58,27 @@ def paths(dtype, N=2, E=48, L=257, d_state=16, R=4):
     return ScanPaths(index, steps), sources, _cast(arguments, dtype)
 
 
+def samples(dtype, N=2, side=16, E=48, G=2, d_state=16, R=4):
+    """Arguments of `run_deform_scan`."""
+    normal, step = _draw()
+    L, near = side**2, torch.arange(-1.0, 2.0)
+    index = torch.arange(L)[None]
+    arguments = dict(
+        x=normal(N, L, E),
+        offset=normal(N, L, G, 9, 2),
+        weight=normal(N, L, G, 9),
+        anchors=torch.cartesian_prod(near, near),
+        dt=normal(N, 1, L, R),
+        A=_dynamics(E, d_state)[None],
+        B=normal(N, 1, L, d_state),
+        C=normal(N, 1, L, d_state),
+        D=normal(1, E),
+        dt_bias=step(1, E),
+        dt_weight=normal(1, E, R) / 4,
+    )
+    return ScanPaths(index, ((0, 0, False),)), (side, side), _cast(arguments, dtype)
+
+
 def _draw():
     generator = torch.Generator().manual_seed(0)
 
@@ -77,7 +98,7 @@ def _dynamics(E, d_state):
 
 def _cast(arguments, dtype):
     """Tokens in a dtype; weights and states stay float32."""
-    wide = ('A', 'D', 'delta_bias', 'dt_bias', 'dt_weight', 'initial_state')
+    wide = ('A', 'D', 'delta_bias', 'dt_bias', 'dt_weight', 'initial_state', 'offset')
     return {
         k: v.to(torch.float32 if k in wide else dtype).requires_grad_()
         for k, v in arguments.items()
@@ -92,6 +113,7 @@ CASES = {
     'selective one state': (scan_cases.run_selective_scan, selective, dict(d_state=1)),
     'paths': (scan_cases.run_path_scan, paths, {}),
     'paths one state': (scan_cases.run_path_scan, paths, dict(d_state=1)),
+    'samples': (scan_cases.run_deform_scan, samples, {}),
 }  # fmt: skip
 cases = pytest.mark.parametrize('case', CASES)
 

@@ -142,8 +142,14 @@ MUTANTS = (
     Mutant(
         'samples-read-what-has-no-weight',
         'cpu/sampled_map.h',
-        'read[c] = has_weight ? corner[c] : zeros',
+        'read[c] = tap.weight[c] != 0 ? corner[c] : zeros',
         'read[c] = corner[c]',
+    ),
+    Mutant(
+        'samples-idle-lanes-not-cleared',
+        'cpu/sampled_map.h',
+        'std::memset(u_, 0, sizeof(T) * (size(s) - filled));',
+        '',
     ),
     Mutant(
         'samples-nan-place-lost',

@@ -40,9 +40,10 @@ template <class T>
 struct Tap {
   enum Kind { kInside, kOutside, kNan };
   Kind kind;
-  int64_t token[4];  // of the corners (0,0) (0,1) (1,0) (1,1); -1 outside of the map
-  T weight[4];
-  T fy, fx;
+  // Of the corners (0,0) (0,1) (1,0) (1,1); -1 outside of the map.
+  int64_t token[4] = {-1, -1, -1, -1};
+  T weight[4] = {};
+  T fy = 0, fx = 0;
 
   Tap(const DeformSample& s, MapPlace at, const T* anchor, const T* offset) {
     const T y = T(at.row) + anchor[0] + offset[0];
@@ -177,9 +178,6 @@ struct DeformSampling {
       const int64_t tap = tap_index(s, n, l, g, m);
       const Tap<T> place(
           s, at, anchor_of(s, m), static_cast<const T*>(s.offset) + 2 * tap);
-      if (place.kind == Tap<T>::kOutside) {
-        continue;
-      }
       if (place.kind == Tap<T>::kNan) {
         for (int64_t e = 0; e < width; ++e) {
           out[e] = T(__builtin_nan(""));
@@ -188,7 +186,8 @@ struct DeformSampling {
       }
       const T* corner[4];
       for (int64_t c = 0; c < 4; ++c) {
-        // What has no weight is not read: it may be NaN.
+        // What has no weight is not read: it may be NaN. Outside of the map nothing
+        // is, but the tap's own weight may be NaN too.
         const bool is_read = place.token[c] >= 0 && place.weight[c] != 0;
         corner[c] = is_read ? x + place.token[c] * s.x_token : zeros;
       }

@@ -21,15 +21,14 @@ struct MapTap {
   MapTap() = default;
 
   MapTap(const Tap<T>& tap, T scale, int32_t zeros) {
-    const bool is_inside = tap.kind == Tap<T>::kInside;
     for (int64_t c = 0; c < 4; ++c) {
-      corner[c] = is_inside && tap.token[c] >= 0 ? int32_t(tap.token[c]) : zeros;
-      const bool has_weight = is_inside && tap.weight[c] != 0;
+      corner[c] = tap.token[c] < 0 ? zeros : int32_t(tap.token[c]);
       // What has no weight is not read: it may be NaN.
-      read[c] = has_weight ? corner[c] : zeros;
-      weight[c] = has_weight ? tap.weight[c] * scale : 0;
+      read[c] = tap.weight[c] != 0 ? corner[c] : zeros;
+      weight[c] = tap.weight[c] != 0 ? tap.weight[c] * scale : 0;
     }
-    if (!is_inside) {
+    // The weight of the tap may be NaN wherever it is.
+    if (tap.kind != Tap<T>::kInside) {
       weight[0] = tap.kind == Tap<T>::kNan ? T(__builtin_nan("")) : scale * 0;
     }
   }
@@ -78,6 +77,7 @@ class SampledMap {
     const View& v = s.x[0];
     const int64_t filled = p.width < kLanes ? 0 : size(s);
     std::memset(x_ + filled, 0, sizeof(T) * (size(s) + kLanes - filled));
+    std::memset(u_, 0, sizeof(T) * (size(s) - filled));  // idle lanes have no group
     load_tile(
         x_, kLanes, 1, v,
         {offset(v, p.n) + p.first * v.stride[2], neighbours(0, s.tokens), v.stride[1],
