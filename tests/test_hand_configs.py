@@ -2,12 +2,13 @@
 
 import copy
 import functools
+import re
 
 import numpy as np
 import pytest
 import torch
 from helpers.configs import metafile_models
-from helpers.hand_configs import CONFIGS, WRITERS, shrink, shrink_model
+from helpers.hand_configs import CONFIGS, FOLDER, WRITERS, shrink, shrink_model
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
@@ -52,10 +53,10 @@ def test_parsed_built_and_counted(path):
     assert described['Parameters'] == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_no_config_claims_another_framework(path):
-    assert 'a2j' not in path.name.lower()
-    assert 'a2j' not in str(described_models()[path.stem]).lower()
+def test_no_config_claims_another_framework():
+    for path in FOLDER.rglob('*.py'):
+        assert 'a2j' not in path.name.lower()
+        assert 'a2j' not in str(described_models().get(path.stem)).lower()
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
@@ -81,9 +82,13 @@ def test_training_and_evaluation_share_codec_and_crop(path):
     assert train['GenerateTarget'].encoder == config.model.head.decoder
     for pipeline in pipelines[1:]:
         assert 'RandomBBoxTransform' not in pipeline
-        for step in ('GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs'):
-            assert pipeline[step] == train[step]
-        assert ('mmssm.MirrorLeftHand' in pipeline) == ('mmssm.MirrorLeftHand' in train)
+        kept = train.keys() - {
+            'RandomBBoxTransform',
+            'GenerateTarget',
+            'HandRandomFlip',
+        }
+        assert pipeline.keys() == kept
+        assert all(pipeline[step] == train[step] for step in kept)
 
 
 DISTINCT = {
@@ -93,15 +98,17 @@ DISTINCT = {
         config.model.head.type,
     ): path
     for path in CONFIGS
+    if not re.search('dexycb-s[023]', path.stem)
     for config in [Config.fromfile(path)]
 }
-"""One config of each data set, backbone and head; splits and sizes are shrunk away."""
+"""One config of each data set, backbone and head; the small DexYCB has s1 alone."""
 
 
 @pytest.mark.parametrize('path', DISTINCT.values(), ids=name_of)
 def test_a_shrunk_copy_trains_and_tests_as_it_validates(path, tmp_path, data_of):
     config = Config.fromfile(path)
     config = shrink(config, tmp_path / path.stem, data_of(config))
+    config.test_dataloader = config.val_dataloader
     runner = Runner.from_cfg(config)
     before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
     runner.train()

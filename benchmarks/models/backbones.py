@@ -72,7 +72,8 @@ NETWORKS = {
         type=f'{PEER}.ConvNeXt', arch='small', gap_before_final_norm=False
     ),
     'Swin-T': dict(
-        type=f'{PEER}.SwinTransformer', arch='tiny', drop_path_rate=0.0
+        type=f'{PEER}.SwinTransformer', arch='tiny', drop_path_rate=0.0,
+        pad_small_map=True,  # at 128 pixels the last map is smaller than a window
     ),
     'ViT-S': dict(
         type=f'{PEER}.VisionTransformer', arch='deit-small', img_size=224,
@@ -160,11 +161,11 @@ def build(name: str, size: int) -> nn.Module:
 def sizes_of(name: str, sizes: list[int]) -> dict:
     """Parameters, and multiply-accumulates by size of the image."""
     counts = {}
-    with torch.device('meta'):
-        for size in sizes:
-            network = build(name, size)
-            network.eval()  # which MMPose's backbones return nothing from
-            counts[size] = count(network, torch.empty(1, 3, size, size))
+    for size in sizes:
+        # MMPretrain's networks read numbers while they are built: not on 'meta'.
+        network = build(name, size).to('meta')
+        network.eval()  # which MMPose's backbones return nothing from
+        counts[size] = count(network, torch.empty(1, 3, size, size, device='meta'))
     return dict(
         params=counts[sizes[0]].params,
         macs={str(size): counted.macs for size, counted in counts.items()},

@@ -127,15 +127,12 @@ def measure(
     this = [str(Path(__file__).resolve()), '--out', str(out), '--data', str(data)]
     probe = [*this, '--minutes', str(minutes), '--probe', config]
     steps = int(run(probe, work_dir / 'probe.log', threads).split()[-1])
-    options = [
-        '--cfg-options',
-        *(f'{loader}.dataset.data_root={data}' for loader in LOADERS),
-    ]
     started = time.perf_counter()
     run(
         [
             *('tools/train.py', config, '--no-validate', '--work-dir', str(work_dir)),
-            *options,
+            '--cfg-options',
+            f'train_dataloader.dataset.data_root={data}',
             f'randomness.seed={seed}',
             f'train_cfg.max_iters={steps}',
             f'default_hooks.checkpoint.interval={steps}',
@@ -147,7 +144,12 @@ def measure(
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
     metrics = work_dir / 'metrics.json'
     test = ['tools/test.py', config, checkpoint, '--work-dir', str(work_dir / 'test')]
-    run([*test, '--out', str(metrics), *options], work_dir / 'test.log', threads)
+    root = f'test_dataloader.dataset.data_root={data}'
+    run(
+        [*test, '--out', str(metrics), '--cfg-options', root],
+        work_dir / 'test.log',
+        threads,
+    )
     speed = run([*this, '--speed', config], work_dir / 'speed.log', threads)
     result = dict(
         **terms,

@@ -5,15 +5,23 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import BaseModel
 from mmpose.registry import TRANSFORMS
 
 from helpers.modules import ROOT
 
-NEEDS_MORE = ('LoadImage', 'mmdet.YOLOXHSVRandomAug', 'Albumentation')
+NEEDS_MORE = (
+    'LoadImage',
+    'mmssm.LoadCheckedImage',
+    'mmdet.YOLOXHSVRandomAug',
+    'Albumentation',
+)
 """Steps of MMPose's pipelines that read a file, or need packages beside MMPose."""
 
 SMALL_BACKBONES = {
+    'mmssm.DFMamba': dict(dims=(8, 16, 32, 64), depths=(1,) * 6, d_state=2),
+    'ResNet': dict(depth=18, stem_channels=8, base_channels=8),
     'mmssm.VMamba': dict(embed_dims=8, depths=(1, 1, 1, 1), drop_path_rate=0.0),
 }
 """What to change in a backbone; the widths of its maps are 8, 16, 32 and 64."""
@@ -21,7 +29,13 @@ SMALL_BACKBONES = {
 
 def drop_in_configs(folder: str) -> list[Path]:
     """The configs that put a backbone into MMPose's, by the folder of its name."""
-    return sorted((ROOT / 'configs').glob(f'hand_*d_keypoint/{folder}/*/*.py'))
+    paths = (ROOT / 'configs').glob(f'hand_*d_keypoint/{folder}/*/*.py')
+    return sorted(path for path in paths if is_drop_in(path))
+
+
+def is_drop_in(path: Path) -> bool:
+    """Whether a config inherits from one of MMPose's."""
+    return 'mmpose::' in path.read_text()
 
 
 def shrink_model(model: dict) -> None:
@@ -58,14 +72,15 @@ def piped_sample(config: Config, phase: str, seed: int = 0) -> dict[str, Any]:
     transforms = [
         TRANSFORMS.build(step) for step in steps if step['type'] not in NEEDS_MORE
     ]
-    is_3d = config.model.head.type == 'InternetHead'
-    return Compose(transforms)(_raw_sample(np.random.default_rng(seed), is_3d))
+    rng = np.random.default_rng(seed)
+    sample = _raw_sample(rng, config.model.head.type == 'InternetHead')
+    return Compose(transforms)(sample)
 
 
-def _raw_sample(rng: np.random.Generator, is_3d: bool) -> dict[str, Any]:
-    """What a dataset of MMPose gives for one hand, or for two in 3D."""
-    num = 42 if is_3d else 21
-    keypoints = rng.uniform(40, 160, (1, num, 3 if is_3d else 2)).astype(np.float32)
+def _raw_sample(rng: np.random.Generator, of_two: bool) -> dict[str, Any]:
+    """What a dataset gives for one hand, or for the two of InterHand."""
+    num = 42 if of_two else 21
+    keypoints = rng.uniform(40, 160, (1, num, 3)).astype(np.float32)
     sample = dict(
         id=0,
         img_id=0,
@@ -74,8 +89,12 @@ def _raw_sample(rng: np.random.Generator, is_3d: bool) -> dict[str, Any]:
         img_shape=(200, 220),
         bbox=np.array([[20, 20, 180, 180]], dtype=np.float32),
         bbox_score=np.ones(1, dtype=np.float32),
-        keypoints=keypoints,
+        keypoints=keypoints if of_two else keypoints[..., :2],
         keypoints_visible=np.ones((1, num), dtype=np.float32),
+        keypoints_cam=keypoints if of_two else keypoints / 1000,
+        focal=np.ones((1, 2), dtype=np.float32),
+        principal_pt=np.zeros((1, 2), dtype=np.float32),
+        hand_type=np.array([[1, of_two]], dtype=np.float32),
         flip_indices=list(range(num)),
         category_id=1,
         iscrowd=0,
@@ -83,16 +102,18 @@ def _raw_sample(rng: np.random.Generator, is_3d: bool) -> dict[str, Any]:
         upper_body_ids=[],
         lower_body_ids=[],
     )
-    if is_3d:
+    if of_two:
         sample |= dict(
-            keypoints_cam=keypoints,
             rotation=0,
-            focal=np.ones((1, 2), dtype=np.float32),
-            principal_pt=np.zeros((1, 2), dtype=np.float32),
-            hand_type=np.array([[1, 1]], dtype=np.float32),
             hand_type_valid=np.ones(1, dtype=np.float32),
             rel_root_depth=np.array(50, dtype=np.float32),
             rel_root_valid=1.0,
             abs_depth=[500.0, 500.0],
         )
     return sample
+
+
+def batch_of(model: BaseModel, config: Config, phase: str) -> dict[str, Any]:
+    """Two samples of the config's pipeline, as its model takes them."""
+    samples = [piped_sample(config, phase, seed) for seed in range(2)]
+    return model.data_preprocessor(pseudo_collate(samples), training=phase == 'train')

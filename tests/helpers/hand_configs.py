@@ -1,4 +1,4 @@
-"""Every config of hands in space, and copies of them that train in seconds."""
+"""The configs of hands in space, and copies of them that train in seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,17 @@ from types import ModuleType
 from mmengine.config import Config
 
 from helpers import assemblyhands, dexycb, freihand, interhand, nyu, rhd
+from helpers.drop_ins import is_drop_in
 from helpers.modules import ROOT
 from mmssm.datasets import dexycb_files
 
-CONFIGS = sorted((ROOT / 'configs/hand_3d_keypoint/df_mamba').rglob('*.py'))
+FOLDER = ROOT / 'configs/hand_3d_keypoint/df_mamba'
+
+CONFIGS = sorted(path for path in FOLDER.glob('*/*.py') if not is_drop_in(path))
+"""Those with a recipe of their own: without drop-ins and ablations."""
+
+ABLATIONS = sorted(FOLDER.glob('*/ablations/*.py'))
+"""Rows of the paper's tables: one of the configs with another backbone each."""
 
 SIDE = 64
 """Width and height of a small crop."""
@@ -20,6 +27,7 @@ WIDTH = 16
 SMALL_BACKBONES = {
     'mmssm.DFMamba': {'dims': (8, 8, WIDTH, WIDTH), 'depths': (1,) * 6, 'd_state': 2},
     'ResNet': {'depth': 18, 'stem_channels': 8, 'base_channels': 2},
+    'mmssm.VMamba': {'embed_dims': 2, 'depths': (1,) * 4, 'drop_path_rate': 0.0},
 }
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

@@ -88,7 +88,7 @@ class DFMamba(BaseBackbone):
 
     Source:
         Zhou et al., "DF-Mamba: Deformable State Space Modeling for 3D Hand Pose
-        Estimation in Interactions", section 4.2 and Figure 4.
+        Estimation in Interactions" (WACV 2026), section 4.2 and Figure 4.
     """
 
     def __init__(

@@ -5,6 +5,10 @@ _base_ = [
     '../../../_base_/datasets/interhand3d.py',
 ]
 
+# The joints' description, which the data set reads from the base itself; as a part of
+# this config it would take long to print.
+dataset_info = dict(_delete_=True)
+
 # codec settings
 codec = dict(
     type='Hand3DHeatmap',
