@@ -13,6 +13,8 @@ from mmssm.datasets.annotation_files import (
     check_shape,
     read_json,
     require_keys,
+    require_list,
+    require_types,
 )
 from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
 from mmssm.structures import hand
@@ -23,16 +25,16 @@ SPLITS = ('train', 'val', 'test')
 
 SIDES = hand.TWO_HANDS['interhand']
 
-IMAGE_KEYS = (
-    'id',
-    'file_name',
-    'width',
-    'height',
-    'seq_name',
-    'camera',
-    'frame_idx',
-)
-
+IMAGE_TYPES = {
+    'id': int,
+    'file_name': str,
+    'width': int,
+    'height': int,
+    'seq_name': str,
+    'camera': str,
+    'frame_idx': int | str,
+}
+ANNOTATION_TYPES = {'image_id': int, 'joint_valid': list, 'bbox': dict}
 KINDS = ('intrinsics', 'extrinsics')
 
 
@@ -112,14 +114,14 @@ def read_hands(
         camera_suffix,
     )
     images = {}
-    for number, image in enumerate(data['images']):
-        require_keys(files.data, f'image {number}', image, IMAGE_KEYS)
+    for number, image in enumerate(require_list(files.data, 'images', data['images'])):
+        require_types(files.data, f'image {number}', image, IMAGE_TYPES)
         images[image['id']] = image
     found: list[_Hand] = []
     few = 0
-    for number, entry in enumerate(data['annotations']):
-        keys = ('image_id', 'joint_valid', 'bbox')
-        require_keys(files.data, f'annotation {number}', entry, keys)
+    annotations = require_list(files.data, 'annotations', data['annotations'])
+    for number, entry in enumerate(annotations):
+        require_types(files.data, f'annotation {number}', entry, ANNOTATION_TYPES)
         if entry['image_id'] not in images:
             raise ValueError(
                 f'{files.data}: annotation {number} is of image {entry["image_id"]}, '

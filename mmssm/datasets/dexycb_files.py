@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
+import yaml  # type: ignore[import-untyped]
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
@@ -55,6 +55,9 @@ SEQUENCES = 100
 
 SIZE = (640, 480)
 """Width and height of the images, pixels."""
+
+MOST_FRAMES = 10000
+"""Frames of a camera in a sequence; the released ones have below a hundred."""
 
 COUNTS = {('s0', 'train'): 465504}
 """Frames of released splits, those without a hand included."""
@@ -187,8 +190,10 @@ def _read_sequence(root: str, subject: int, place: int, folder: str) -> Recordin
     path = osp.join(root, name, 'meta.yml')
     meta = _read_yaml(path, ('num_frames', 'mano_sides'))
     frames, sides = meta['num_frames'], meta['mano_sides']
-    if not isinstance(frames, int) or frames < 1:
-        raise ValueError(f'{path}: expected num_frames above 0, found {frames!r}')
+    if not isinstance(frames, int) or not 0 < frames <= MOST_FRAMES:
+        raise ValueError(
+            f'{path}: expected num_frames from 1 to {MOST_FRAMES}, found {frames!r}'
+        )
     if sides not in (['right'], ['left']):
         raise ValueError(
             f"{path}: expected mano_sides ['right'] or ['left'], found {sides!r}"
@@ -272,7 +277,7 @@ def read_labels(root: str, sequences: list[Recording], chosen: Choice) -> Labels
         )
         progress.update()
     table = np.array(places, np.int32).reshape(-1, 3)
-    return Labels(*table.T, joint_3d=joint_3d, joint_2d=joint_2d)
+    return Labels(table[:, 0], table[:, 1], table[:, 2], joint_3d, joint_2d)
 
 
 def _places(
@@ -384,10 +389,12 @@ def read_index(path: str) -> tuple[list[Recording], Labels, np.ndarray]:
     ):
         for key in keys:
             check_shape(path, key, data[key], (size, *data[key].shape[1:]))
-    for key, stop in (('sequence', count), ('camera', 8), ('subject', 10)):
+    limits = {'sequence': count, 'camera': 8, 'subject': 10, 'place': SEQUENCES}
+    for key, stop in {**limits, 'frame': 1000000, 'frames': MOST_FRAMES + 1}.items():
         column = data[key]
-        if column.size and not (column.min() >= 0 and column.max() < stop):
-            raise ValueError(f'{path}: {key} must lie in [0, {stop})')
+        whole = column.dtype.kind in 'iu'
+        if column.size and not (whole and column.min() >= 0 and column.max() < stop):
+            raise ValueError(f'{path}: {key} must be whole numbers in [0, {stop})')
     sequences = [
         Recording(
             int(data['subject'][i]),

@@ -93,8 +93,8 @@ def check_counts(dataset: BaseDataset) -> list[Check]:
             f'InterHand2.6M_{name}_data.json': count
             for name, count in INTERHAND_IMAGES.items()
         }
-        expected = split.get(osp.basename(dataset.ann_file))
-        return [Check('images', samples, None if dataset.is_part else expected)]
+        known = None if dataset.is_part else split.get(osp.basename(dataset.ann_file))
+        return [Check('images', samples, known)]
     return [Check('hands', samples, None)]
 
 
@@ -182,7 +182,7 @@ def _hand_measures(samples: Sequence[dict], two_hands: bool) -> list[Measure]:
             side = 'right' if info['hand_type'][0, 0] else 'left'
             found[side].append(joints)
     every = [*found['right'], *found['left']]
-    bones = [1000 * np.linalg.norm(one[9] - one[0]) for one in every]
+    bones = [1000 * float(np.linalg.norm(one[9] - one[0])) for one in every]
     measures = [Measure('wrist to middle finger, mm', _median(bones), 70, 110)]
     for side, (low, high) in {'right': (0, 1), 'left': (-1, 0)}.items():
         turned = [float(hand.chirality(one)) for one in found[side]]

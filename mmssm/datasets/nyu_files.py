@@ -151,7 +151,7 @@ def read_hands(
         size[number > FIRST_SUBJECT] = second_cube
     folder = osp.join(root, split)
     images = [osp.join(folder, f'depth_{view}_{n:07d}.png') for n in number]
-    pixels = image_size(images[0]) if images else None
+    picture = image_size(images[0]) if images else None
     return HandAnnotations(
         source=osp.join(folder, 'joint_data.mat'),
         image=images,
@@ -163,7 +163,7 @@ def read_hands(
         focal=np.tile(focal, (count, 1)),
         principal=np.tile(principal, (count, 1)),
         right=np.ones(count, bool),
-        size=None if pixels is None else np.tile(pixels, (count, 1)),
+        size=None if picture is None else np.tile(picture, (count, 1)),
         bbox=cube_boxes(center, size, focal, principal),
         extra={
             'cube_center': center.astype(np.float32),

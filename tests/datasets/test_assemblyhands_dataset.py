@@ -113,10 +113,13 @@ FRAME = ('joint_3d', 'annotations', SEQUENCE, '000360')
         (drop('ego_data', 'images', 1, 'camera'), r"image 1 lacks \['camera'\]"),
         (drop(*FIRST, 'joint_valid'), r"annotation 0 lacks \['joint_valid'\]"),
         (change(*FIRST, 'joint_valid', value=[1] * 21), r'joint_valid .*found \(21,\)'),
-        (change(*FIRST, 'joint_valid', value=1), r'joint_valid of annotation 0'),
+        (
+            change(*FIRST, 'joint_valid', value=1),
+            'joint_valid of annotation 0 to be list',
+        ),
         (
             change(*FIRST, 'bbox', value=[1, 2, 3, 4]),
-            'bbox of annotation 0 to be a dic',
+            'bbox of annotation 0 to be dict',
         ),
         (change(*FIRST, 'bbox', 'left', value=[1, 2]), 'left bbox of annotation 0'),
         (

@@ -170,7 +170,7 @@ CAMERA = 'calibration/intrinsics/836212060125_640x480.yml'
             spoil_label('joint_2d', np.full((1, 21, 2), 5.0)),
             r'color_000001\.jpg\): its box has no size',
         ),
-        (spoil_text(META, 'num_frames: 0\nmano_sides: [left]'), 'num_frames above 0'),
+        (spoil_text(META, 'num_frames: 0\nmano_sides: [left]'), 'num_frames from 1 to'),
         (spoil_text(META, 'num_frames: 2\nmano_sides: [both]'), r"found \['both'\]"),
         (spoil_text(META, 'a: ['), r'meta\.yml .* is damaged'),
         (spoil_text(META, '!!python/object/apply:os.getcwd []'), 'meta.* is damaged'),
@@ -194,7 +194,8 @@ def test_what_does_not_hold_is_named(tmp_path, spoil, message):
     [
         ('camera', None, r"lacks \['camera'\]"),
         ('joint_2d', np.zeros((5, 21, 2)), 'expected joint_2d of shape'),
-        ('sequence', np.full(8000, 1000), r'sequence must lie in \[0, 1000\)'),
+        ('sequence', np.full(8000, 1000), r'sequence must be whole .* \[0, 1000\)'),
+        ('camera', np.zeros(8000), 'camera must be whole numbers'),
         ('name', np.zeros(1000), 'expected texts as name'),
         ('intrinsics', np.zeros((7, 4)), 'expected intrinsics of shape'),
     ],

@@ -127,6 +127,14 @@ FRAME = ('joint_3d', '1', '101')
     ('spoil', 'message'),
     [
         (drop('data', 'annotations'), r"data\.json: the file lacks \['annotations'\]"),
+        (
+            change('data', 'images', value={}),
+            'expected images to be a list, found dict',
+        ),
+        (
+            change('data', 'images', 0, 'id', value=[1]),
+            'id of image 0 to be int, found',
+        ),
         (drop(*FIRST, 'bbox'), r"data\.json: annotation 1 lacks \['bbox'\]"),
         (
             change(*FIRST, 'bbox', value=[1, 2, 3]),

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from logging import WARNING
 from os import path as osp
-from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -15,21 +14,31 @@ from mmssm.datasets.annotation_files import (
     read_json,
     require,
     require_keys,
+    require_list,
+    require_types,
 )
 from mmssm.registry import DATASETS
 from mmssm.structures.hand import NUM_JOINTS
 
 PREPARATION = 'docs/datasets/interhand.md says where the files come from'
 
-IMAGE_KEYS = ('id', 'file_name', 'width', 'height', 'capture', 'camera', 'frame_idx')
-ANNOTATION_KEYS = (
-    'id',
-    'image_id',
-    'bbox',
-    'joint_valid',
-    'hand_type',
-    'hand_type_valid',
-)
+IMAGE_TYPES = {
+    'id': int,
+    'file_name': str,
+    'width': int,
+    'height': int,
+    'capture': int | str,
+    'camera': str,
+    'frame_idx': int | str,
+}
+ANNOTATION_TYPES = {
+    'id': int,
+    'image_id': int,
+    'bbox': list,
+    'joint_valid': list,
+    'hand_type': str,
+    'hand_type_valid': int | float,
+}
 CAMERA_SHAPES = {'campos': (3,), 'camrot': (3, 3), 'focal': (2,), 'princpt': (2,)}
 
 
@@ -138,13 +147,16 @@ class InterHand3DDataset(StockInterHand3DDataset):
             read_json(path, 'annotation file', PREPARATION) for path in files
         )
         require_keys(self.ann_file, 'the file', data, ('images', 'annotations'))
-        images = {
-            self._entry('image', number, one, IMAGE_KEYS)['id']: one
-            for number, one in enumerate(data['images'])
-        }
+        images = {}
+        listed = require_list(self.ann_file, 'images', data['images'])
+        for number, one in enumerate(listed):
+            require_types(self.ann_file, f'image {number}', one, IMAGE_TYPES)
+            images[one['id']] = one
         hands = []
-        for number, one in enumerate(data['annotations']):
-            self._entry('annotation', number, one, ANNOTATION_KEYS)
+        annotations = require_list(self.ann_file, 'annotations', data['annotations'])
+        for number, one in enumerate(annotations):
+            where = f'annotation {number}'
+            require_types(self.ann_file, where, one, ANNOTATION_TYPES)
             if self._chosen is not None and one['id'] not in self._chosen:
                 continue
             if one['image_id'] not in images:
@@ -159,9 +171,6 @@ class InterHand3DDataset(StockInterHand3DDataset):
         if not hands:
             raise ValueError(f'{self.ann_file} holds no hand that can be used')
         return hands, []
-
-    def _entry(self, kind: str, number: int, entry: Any, keys: Sequence[str]) -> dict:
-        return dict(require_keys(self.ann_file, f'{kind} {number}', entry, keys))
 
     def _parse(self, annotation: dict, image: dict) -> dict | None:
         where = f'annotation {annotation["id"]} (image {image["file_name"]})'
@@ -239,9 +248,10 @@ class InterHand3DDataset(StockInterHand3DDataset):
 
 def _read_rootnet(path: str) -> dict[int, dict]:
     found = {}
-    for number, entry in enumerate(read_json(path, 'RootNet result', PREPARATION)):
-        keys = ('annot_id', 'bbox', 'abs_depth')
-        require_keys(path, f'entry {number}', entry, keys)
+    entries = read_json(path, 'RootNet result', PREPARATION)
+    types = {'annot_id': int | str, 'bbox': list, 'abs_depth': list}
+    for number, entry in enumerate(require_list(path, 'the file', entries)):
+        require_types(path, f'entry {number}', entry, types)
         check_shape(path, f'bbox of entry {number}', entry['bbox'], (4,))
         check_shape(path, f'abs_depth of entry {number}', entry['abs_depth'], (2,))
         found[int(entry['annot_id'])] = entry

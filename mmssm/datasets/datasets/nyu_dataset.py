@@ -65,14 +65,16 @@ class NYUHandDataset(HandDataset):
         self.split = split
         self.view = view
         self.cube = _triple('cube', cube)
-        self.second_cube = second_cube and _triple('second_cube', second_cube)
+        self.second_cube = None
+        if second_cube is not None:
+            self.second_cube = _triple('second_cube', second_cube)
         self.center_file = center_file
         if len(focal) != 2 or len(principal_pt) != 2 or min(focal) <= 0:
             raise ValueError(
                 'focal and principal_pt must be two numbers each, and focal positive, '
                 f'got {focal} and {principal_pt}'
             )
-        self.camera = (tuple(focal), tuple(principal_pt))
+        self.camera = ((focal[0], focal[1]), (principal_pt[0], principal_pt[1]))
         super().__init__(**kwargs)
 
     def read(self) -> HandAnnotations:
