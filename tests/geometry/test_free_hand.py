@@ -58,7 +58,11 @@ def write_glb(path, shipped, doubled=7):
         (places.astype('u1'), 'VEC4', 5121),
         (shares.astype('<f4'), 'VEC4', 5126),
         (faces.astype('<u2').reshape(-1, 1), 'SCALAR', 5123),
-        (np.linalg.inv(poses).swapaxes(1, 2).reshape(-1, 16).astype('<f4'), 'MAT4', 5126),
+        (
+            np.linalg.inv(poses).swapaxes(1, 2).reshape(-1, 16).astype('<f4'),
+            'MAT4',
+            5126,
+        ),
     ]
     buffer, views, accessors = b'', [], []
     for number, (array, kind, component) in enumerate(arrays):

@@ -70,7 +70,9 @@ def test_joints_that_no_shape_moves(tmp_path):
 
 def test_any_skeleton(tmp_path):
     path = tmp_path / 'hand.npz'
-    model = save_hand_arrays(path, hand_arrays(vertices=7, parents=(-1, 0, 0), shapes=1))
+    model = save_hand_arrays(
+        path, hand_arrays(vertices=7, parents=(-1, 0, 0), shapes=1)
+    )
     assert (model.num_vertices, model.num_joints, model.num_shapes) == (7, 3, 1)
     assert load_hand_model(path).parents == (-1, 0, 0)
 
@@ -101,12 +103,18 @@ NAN[2, 1] = np.nan
         ({'f': np.full((4, 3), 30)}, "'f': expected vertex numbers 0 to 29, found 30"),
         ({'f': np.zeros((4, 3))}, "'f': expected whole numbers, found dtype float64"),
         ({'f': np.zeros((0, 3), int)}, "'f': expected shape .*not empty"),
-        ({'posedirs': np.zeros((30, 3, 134))}, r"'posedirs': expected .*\(30, 3, 135\)"),
+        (
+            {'posedirs': np.zeros((30, 3, 134))},
+            r"'posedirs': expected .*\(30, 3, 135\)",
+        ),
         ({'shapedirs': np.zeros((29, 3, 4))}, "'shapedirs': expected shape"),
         ({'hands_mean': np.zeros(44)}, "'hands_mean': expected shape"),
         ({'J_regressor': None}, "has no 'J'"),
         ({'J_regressor': np.ones((16, 30))}, "'J_regressor': expected rows that sum"),
-        ({'kintree_table': np.zeros((2, 16), int)}, "'kintree_table': expected the root"),
+        (
+            {'kintree_table': np.zeros((2, 16), int)},
+            "'kintree_table': expected the root",
+        ),
         ({'kintree_table': np.zeros((2, 15), int)}, "'kintree_table': expected shape"),
         ({'parents': np.array([-1, 2, 1, *[0] * 13])}, "'parents': expected the root"),
         ({'parents': np.zeros(16)}, "'parents': expected whole numbers"),

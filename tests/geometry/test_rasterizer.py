@@ -45,7 +45,9 @@ def test_depth_and_weights_of_a_slanted_triangle():
     seen = rasterize(vertices, np.array([[0, 1, 2]]), CAMERA, SIZE)
     mask = inside(pixels)
     np.testing.assert_array_equal(seen.mask, mask)
-    np.testing.assert_allclose(seen.depth[mask], plane_depth(vertices)[mask], rtol=1e-12)
+    np.testing.assert_allclose(
+        seen.depth[mask], plane_depth(vertices)[mask], rtol=1e-12
+    )
     assert np.isinf(seen.depth[~mask]).all()
     np.testing.assert_allclose(seen.weights[mask].sum(-1), 1)
     # the weights are those of the point in space: it projects to its pixel
@@ -195,7 +197,7 @@ def test_backs_are_left_out_on_request():
 
 def test_a_closed_mesh_looks_alike_without_its_backs():
     model = load_hand_model(free_hand_file())
-    vertices = model.v_template.double().numpy() + [0.02, 0, 0.4]
+    vertices = model.v_template.double().numpy() + np.array([0.02, 0, 0.4])
     camera = np.array([[120.0, 0, 40], [0, 120.0, 40], [0, 0, 1]])
     whole = rasterize(vertices, model.faces.numpy(), camera, (80, 80))
     fronts = rasterize(vertices, model.faces.numpy(), camera, (80, 80), cull_back=True)
@@ -203,9 +205,7 @@ def test_a_closed_mesh_looks_alike_without_its_backs():
     assert 500 < whole.mask.sum() < 4000
 
 
-@pytest.mark.skipif(
-    not hasattr(cv2, 'triangleRasterizeDepth'), reason='needs OpenCV 5'
-)
+@pytest.mark.skipif(not hasattr(cv2, 'triangleRasterizeDepth'), reason='needs OpenCV 5')
 def test_agrees_with_opencv_on_a_hand():
     model = load_hand_model(free_hand_file())
     vertices = model.v_template.double().numpy() @ np.eye(3)[[2, 0, 1]].T

@@ -132,7 +132,9 @@ def test_single_precision_is_near(model):
     exact = pose_hand(model, rotations)
     rough = pose_hand(model.to(dtype=torch.float32), rotations.float())
     assert rough.vertices.dtype == torch.float32
-    torch.testing.assert_close(rough.vertices.double(), exact.vertices, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        rough.vertices.double(), exact.vertices, atol=1e-6, rtol=0
+    )
 
 
 def test_an_empty_batch(model):

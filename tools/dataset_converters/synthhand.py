@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Draws and renders synthetic hands into a data set.
+r"""Draws and renders synthetic hands into a data set.
 
     python tools/dataset_converters/synthhand.py --out data/synthhand --num 2000
-    python tools/dataset_converters/synthhand.py --out data/synthhand_depth \\
+    python tools/dataset_converters/synthhand.py --out data/synthhand_depth \
         --num 2000 --variant depth
 
 ``rgb`` writes FreiHAND's layout, which ``mmssm.FreiHAND3DDataset`` reads;

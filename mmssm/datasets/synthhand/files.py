@@ -98,7 +98,9 @@ def _fill(
 ) -> None:
     progress = ProgressBar(sum(counts.values()))
     write = {'rgb': _write_freihand, 'depth': _write_nyu}[variant]
-    tasks = [(split, index) for split, count in counts.items() for index in range(count)]
+    tasks = [
+        (split, index) for split, count in counts.items() for index in range(count)
+    ]
     samples = _samples(tasks, seed, variant, workers)
     for split, count in counts.items():
         write(folder, split, _watched(islice(samples, count), progress))
@@ -164,8 +166,8 @@ def _write_freihand(folder: Path, split: str, samples: Iterator[Sample]) -> None
                 path.write_bytes(data)
             for name, row in sample.rows.items():
                 if name not in columns:
-                    file = open(folder / f'{split}_{name}.json', 'w')  # noqa: SIM115
-                    columns[name] = stack.enter_context(file)
+                    path = folder / f'{split}_{name}.json'
+                    columns[name] = stack.enter_context(path.open('w'))
                 columns[name].write(f'{", " if index else "["}{row}')
         for file in columns.values():
             file.write(']')
