@@ -231,7 +231,7 @@ def _boxes(
     """First column and the one after the last that a face may touch; rows alike."""
     height, width = size
     # part of a face may be behind the camera: then it may be anywhere
-    whole: np.ndarray = (corners[..., 2] > near).all(1)
+    whole = np.asarray((corners[..., 2] > near).all(1))
     depth = np.where(whole[:, None], corners[..., 2], 1.0)
     bounds = []
     for axis, limit in ((0, width), (1, height)):

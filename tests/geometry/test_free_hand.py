@@ -19,17 +19,21 @@ def shipped():
 
 
 def names_and_weights(shipped):
-    """WebXR's 25 joints; the wrist's weights go half to a metacarpal."""
+    """WebXR's 25 joints; half the wrist's weights go to a metacarpal.
+
+    A vertex of glTF has four joints, so only those with one or two are split.
+    """
     names = list(converter.JOINTS)
     weights = shipped['weights'].astype(np.float64).copy()
     extra = [f'{tip}-metacarpal' for tip in converter.TIPS[1:]]
     extra += [f'{tip}-tip' for tip in converter.TIPS]
     columns = np.zeros((len(weights), len(extra)))
-    columns[:, 1] = weights[:, 0] / 2
-    weights[:, 0] /= 2
     last = names.index('thumb-phalanx-distal')
-    columns[:, 4] = weights[:, last] / 4
-    weights[:, last] *= 0.75
+    split = (weights > 0).sum(1) <= 2
+    columns[split, 1] = weights[split, 0] / 2
+    weights[split, 0] /= 2
+    columns[split, 4] = weights[split, last] / 4
+    weights[split, last] *= 0.75
     return names + extra, np.concatenate([weights, columns], 1)
 
 
