@@ -93,7 +93,7 @@ class HandModel:
         dtype: torch.dtype | None = None,
     ) -> 'HandModel':
         """A copy on another device, or with other floating-point numbers."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
@@ -107,9 +107,7 @@ def free_hand_file() -> str:
     return str(resources.files('mmssm.geometry') / 'free_hand' / 'right.npz')
 
 
-def load_hand_model(
-    path: str | Path, dtype: torch.dtype = torch.float32
-) -> HandModel:
+def load_hand_model(path: str | Path, dtype: torch.dtype = torch.float32) -> HandModel:
     """Reads a hand model. The file cannot run code.
 
     Keys are MANO's. ``v_template (V, 3)``, ``f (F, 3)``, ``weights (V, J)``,
@@ -167,16 +165,15 @@ def save_hand_arrays(
         ValueError: The arrays are no hand model.
     """
     model = _Reader(str(path), dict(arrays), dtype).model()
-    np.savez_compressed(path, **{str(key): value for key, value in arrays.items()})
+    contents: dict[str, Any] = dict(arrays)
+    np.savez_compressed(path, **contents)
     return model
 
 
 class _Reader:
     """Checks arrays and names file and key in every complaint."""
 
-    def __init__(
-        self, path: str, arrays: dict[str, Any], dtype: torch.dtype
-    ) -> None:
+    def __init__(self, path: str, arrays: dict[str, Any], dtype: torch.dtype) -> None:
         self.path = path
         self.arrays = arrays
         self.dtype = dtype

@@ -79,7 +79,9 @@ def rasterize(
     points = vertices @ camera.T
     corners = points[faces]
     # edges[f, k] . (x, y, 1) is the weight of corner k over depth, times det
-    edges = np.stack([_cross(corners, 1, 2), _cross(corners, 2, 0), _cross(corners, 0, 1)], 1)
+    edges = np.stack(
+        [_cross(corners, 1, 2), _cross(corners, 2, 0), _cross(corners, 0, 1)], 1
+    )
     determinant = (edges[:, 0] * corners[:, 0]).sum(-1)
     # y points down: counter-clockwise from outside means negative here
     kept = determinant < 0 if cull_back else determinant != 0
@@ -226,10 +228,10 @@ def _cross(corners: np.ndarray, i: int, j: int) -> np.ndarray:
 def _boxes(
     corners: np.ndarray, near: float, size: tuple[int, int]
 ) -> tuple[np.ndarray, ...]:
-    """First and last-but-one column and row that each face may touch."""
+    """First column and the one after the last that a face may touch; rows alike."""
     height, width = size
     # part of a face may be behind the camera: then it may be anywhere
-    whole = (corners[..., 2] > near).all(1)
+    whole = np.asarray((corners[..., 2] > near).all(1))
     depth = np.where(whole[:, None], corners[..., 2], 1.0)
     bounds = []
     for axis, limit in ((0, width), (1, height)):
@@ -273,8 +275,8 @@ def _inside(
     for k in range(3):
         a, b, c = np.take(edges[:, k].T, owner, axis=1)
         value[k] = a * x + b * y + c
-    inside = (value >= 0).all(0)
-    on_edge = inside & (value == 0).any(0)
+    inside = (value[0] >= 0) & (value[1] >= 0) & (value[2] >= 0)
+    on_edge = inside & ((value[0] == 0) | (value[1] == 0) | (value[2] == 0))
     if on_edge.any():
         touched = np.flatnonzero(on_edge)
         edge = edges[owner[touched]]

@@ -56,9 +56,7 @@ def pose_hand(
     offsets = feature @ model.posedirs.flatten(0, 1).T
     vertices = vertices + offsets.unflatten(-1, (-1, 3))
     turned, posed = forward_kinematics(rotations, rest, model.parents)
-    return PosedHand(
-        skin(vertices, model.weights, turned, rest, posed), posed, turned
-    )
+    return PosedHand(skin(vertices, model.weights, turned, rest, posed), posed, turned)
 
 
 def shape_hand(

@@ -197,7 +197,7 @@ def test_backs_are_left_out_on_request():
 
 def test_a_closed_mesh_looks_alike_without_its_backs():
     model = load_hand_model(free_hand_file())
-    vertices = model.v_template.double().numpy() + [0.02, 0, 0.4]
+    vertices = model.v_template.double().numpy() + np.array([0.02, 0, 0.4])
     camera = np.array([[120.0, 0, 40], [0, 120.0, 40], [0, 0, 1]])
     whole = rasterize(vertices, model.faces.numpy(), camera, (80, 80))
     fronts = rasterize(vertices, model.faces.numpy(), camera, (80, 80), cull_back=True)

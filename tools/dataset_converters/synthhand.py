@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Draws and renders synthetic hands into a data set.
+r"""Draws and renders synthetic hands into a data set.
 
     python tools/dataset_converters/synthhand.py --out data/synthhand --num 2000
-    python tools/dataset_converters/synthhand.py --out data/synthhand_depth \\
+    python tools/dataset_converters/synthhand.py --out data/synthhand_depth \
         --num 2000 --variant depth
 
 ``rgb`` writes FreiHAND's layout, which ``mmssm.FreiHAND3DDataset`` reads;
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         '--workers',
         type=int,
-        default=len(os.sched_getaffinity(0)),
+        default=os.cpu_count() or 1,
         help='processes; the bytes written do not depend on it (default: all cores)',
     )
     args = parser.parse_args(arguments)
@@ -55,9 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
         write_synthhand(
             args.out, args.num, evaluation, args.seed, args.variant, args.workers
         )
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         print(f'{parser.prog}: error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f'\n{parser.prog}: interrupted, nothing was kept', file=sys.stderr)
+        return 130
     print(f'{args.out}: {args.num} training and {evaluation} evaluation images')
     return 0
 

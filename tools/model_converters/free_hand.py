@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from scipy.spatial.transform import Rotation
 
 from mmssm.datasets.synthhand.poses import (
     joint_rotations,
@@ -53,7 +52,14 @@ TIPS = ('thumb', 'index-finger', 'middle-finger', 'ring-finger', 'pinky-finger')
 AXES = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 """From the file's axes to ours: fingers towards -x, back of the hand +y, thumb +z."""
 
-COMPONENTS = {5120: 'i1', 5121: 'u1', 5122: '<i2', 5123: '<u2', 5125: '<u4', 5126: '<f4'}
+COMPONENTS = {
+    5120: 'i1',
+    5121: 'u1',
+    5122: '<i2',
+    5123: '<u2',
+    5125: '<u4',
+    5126: '<f4',
+}
 WIDTHS = {'SCALAR': 1, 'VEC2': 2, 'VEC3': 3, 'VEC4': 4, 'MAT4': 16}
 
 REGRESSOR_RADIUS = 0.035
@@ -165,7 +171,9 @@ def regressor(vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """
     rows = np.zeros((len(joints), len(vertices)))
     for joint, place in enumerate(joints):
-        near = np.flatnonzero(np.linalg.norm(vertices - place, axis=1) < REGRESSOR_RADIUS)
+        near = np.flatnonzero(
+            np.linalg.norm(vertices - place, axis=1) < REGRESSOR_RADIUS
+        )
         out = (vertices[near] - place).T
         distance = np.linalg.norm(out, axis=0)
         system = np.concatenate(

@@ -42,7 +42,9 @@ def _clouds(rng: np.random.Generator, size: Size) -> np.ndarray:
     share = 0.5 + 0.3 * _noise(rng, size, int(rng.integers(2, 6)))
     share = np.clip(share, 0, 1)[..., None]
     detail = 0.04 * _noise(rng, size, 40)[..., None]
-    return (share * _colour(rng) + (1 - share) * _colour(rng) + detail).astype(np.float32)
+    return (share * _colour(rng) + (1 - share) * _colour(rng) + detail).astype(
+        np.float32
+    )
 
 
 def _clutter(rng: np.random.Generator, size: Size) -> np.ndarray:
@@ -55,7 +57,9 @@ def _clutter(rng: np.random.Generator, size: Size) -> np.ndarray:
         a, b = (int(v) for v in rng.uniform(0.02, 0.3, 2) * max(size) + 2)
         angle = rng.uniform(0, 180)
         if rng.random() < 0.5:
-            corners = cv2.boxPoints((center, (2 * a, 2 * b), angle * (rng.random() < 0.4)))
+            corners = cv2.boxPoints(
+                (center, (2 * a, 2 * b), angle * (rng.random() < 0.4))
+            )
             cv2.fillPoly(picture, [corners.astype(np.int32)], colour)
         else:
             cv2.ellipse(picture, center, (a, b), angle, 0, 360, colour, -1)

@@ -60,7 +60,7 @@ def _body(rng: np.random.Generator, scene: Scene) -> list[Mesh]:
     """A trunk where the arm ends, unless that is before the hand."""
     end = scene.arm.vertices[-1]
     trunk = ellipsoid(rng.uniform([0.14, 0.25, 0.1], [0.2, 0.4, 0.16]))
-    place = end + [0, 0.1, 0.12]
+    place = end + np.array([0, 0.1, 0.12])
     if trunk.vertices[:, 2].min() + place[2] < scene.hand.joints[:, 2].max() + 0.03:
         return []
     return [Mesh(trunk.vertices + place, trunk.faces)]

@@ -5,9 +5,12 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -70,6 +73,7 @@ def write_synthhand(
             f'{out} exists; remove it, or give the name of a folder that does not'
         )
     out.parent.mkdir(parents=True, exist_ok=True)
+    # on the same file system, so that it can be renamed
     partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
     try:
         counts = {'training': num_training, 'evaluation': num_evaluation}
@@ -94,12 +98,37 @@ def _fill(
 ) -> None:
     progress = ProgressBar(sum(counts.values()))
     write = {'rgb': _write_freihand, 'depth': _write_nyu}[variant]
-    with multiprocessing.Pool(workers, _start, (variant, seed)) as pool:
-        for split, count in counts.items():
-            tasks = ((split, index) for index in range(count))
-            samples = pool.imap(_make, tasks, chunksize=_CHUNK)
-            write(folder, split, _watched(samples, progress))
+    tasks = [
+        (split, index) for split, count in counts.items() for index in range(count)
+    ]
+    samples = _samples(tasks, seed, variant, workers)
+    for split, count in counts.items():
+        write(folder, split, _watched(islice(samples, count), progress))
     print()
+
+
+def _samples(
+    tasks: list[tuple[str, int]], seed: int, variant: str, workers: int
+) -> Iterator[Sample]:
+    """Samples in the order of the tasks."""
+    if workers == 1:
+        sampler = SAMPLERS[variant](seed)
+        yield from (sampler(*task) for task in tasks)
+        return
+    pool = ProcessPoolExecutor(workers, _context(), _start, (variant, seed))
+    try:
+        yield from pool.map(_make, tasks, chunksize=_CHUNK)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes that are not forked off this one, whose threads may hold locks."""
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _watched(samples: Iterator[Sample], progress: ProgressBar) -> Iterator[Sample]:
@@ -114,6 +143,8 @@ _sampler: Callable[[str, int], Sample]
 
 def _start(variant: str, seed: int) -> None:
     global _sampler
+    # an interrupt is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # workers share the cores among them
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -135,8 +166,8 @@ def _write_freihand(folder: Path, split: str, samples: Iterator[Sample]) -> None
                 path.write_bytes(data)
             for name, row in sample.rows.items():
                 if name not in columns:
-                    file = open(folder / f'{split}_{name}.json', 'w')  # noqa: SIM115
-                    columns[name] = stack.enter_context(file)
+                    path = folder / f'{split}_{name}.json'
+                    columns[name] = stack.enter_context(path.open('w'))
                 columns[name].write(f'{", " if index else "["}{row}')
         for file in columns.values():
             file.write(']')

@@ -1,5 +1,6 @@
 """Colour pictures of scenes: light, shadows, and what a camera does to them."""
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,6 @@ from mmssm.datasets.synthhand.skin import SkinLook, SkinMap
 from mmssm.geometry.hand_model import HandModel
 from mmssm.geometry.rasterizer import (
     Fragments,
-    interpolate,
     rasterize,
     supersampled,
     vertex_normals,
@@ -218,8 +218,12 @@ class _ShadowMap:
 
 def _nearest(seen: list[Fragments]) -> np.ndarray:
     """Number of the nearest layer at each pixel, -1 for none."""
-    depths = np.stack([fragments.depth for fragments in seen])
-    return np.where(np.isinf(depths).all(0), -1, depths.argmin(0))
+    owner = np.where(seen[0].mask, 0, -1)
+    depth = seen[0].depth
+    for number, fragments in enumerate(seen[1:], start=1):
+        owner[fragments.depth < depth] = number
+        depth = np.minimum(depth, fragments.depth)
+    return owner
 
 
 def _attributes(
@@ -237,7 +241,7 @@ def _occlusion(
 
     A pixel deeper than its neighbourhood on average lies in a hollow.
     """
-    depth = np.min([fragments.depth for fragments in seen], 0)
+    depth = functools.reduce(np.minimum, (fragments.depth for fragments in seen))
     there = owner >= 0
     if not there.any():
         return np.ones(owner.shape)
@@ -282,10 +286,7 @@ def _develop(rng: np.random.Generator, linear: np.ndarray) -> np.ndarray:
 def _shrink(picture: np.ndarray) -> np.ndarray:
     """Means over the pixels that supersampling added."""
     height, width = (side // SUPERSAMPLING for side in picture.shape[:2])
-    blocks = picture.reshape(
-        height, SUPERSAMPLING, width, SUPERSAMPLING, *picture.shape[2:]
-    )
-    return blocks.mean((1, 3))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

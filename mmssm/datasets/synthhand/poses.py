@@ -69,9 +69,14 @@ class JointAngles(NamedTuple):
 
 def _limits(table: dict[str, tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.zeros(NUM_JOINTS), np.zeros(NUM_JOINTS)
-    for first, kinds in [*((f, _KINDS) for f in FINGERS.values()), (THUMB, _THUMB_KINDS)]:
+    for first, kinds in [
+        *((f, _KINDS) for f in FINGERS.values()),
+        (THUMB, _THUMB_KINDS),
+    ]:
         for place, kind in enumerate(kinds):
-            low[first + place], high[first + place] = np.radians(table.get(kind, (0, 0)))
+            low[first + place], high[first + place] = np.radians(
+                table.get(kind, (0, 0))
+            )
     return low, high
 
 
@@ -162,6 +167,21 @@ def joint_rotations(frames: Tensor, angles: JointAngles) -> Tensor:
     return turn @ bend
 
 
+def anatomical_frames(model: HandModel) -> Tensor:
+    """The model's ``joint_frames (16, 3, 3)``.
+
+    Raises:
+        ValueError: The hand has other joints than MANO's 16, or no frames.
+    """
+    if model.num_joints != NUM_JOINTS or model.joint_frames is None:
+        raise ValueError(
+            f'poses need a hand of {NUM_JOINTS} joints with joint_frames, got '
+            f'{model.num_joints} joints and joint_frames '
+            f'{"missing" if model.joint_frames is None else "present"}'
+        )
+    return model.joint_frames
+
+
 class PosePrior:
     """Draws poses of a hand whose fingers do not run through each other.
 
@@ -174,16 +194,10 @@ class PosePrior:
     """
 
     def __init__(self, model: HandModel) -> None:
-        if model.num_joints != NUM_JOINTS or model.joint_frames is None:
-            raise ValueError(
-                f'poses need a hand of {NUM_JOINTS} joints with joint_frames, got '
-                f'{model.num_joints} joints and joint_frames '
-                f'{"missing" if model.joint_frames is None else "present"}'
-            )
+        self.frames = anatomical_frames(model)
         if len(model.tips) != 5:
             raise ValueError(f'poses need 5 tips, got {len(model.tips)}')
         self.model = model
-        self.frames = model.joint_frames
         self.bones = _bones(model)
         self.radius = _bone_radii(model, self.bones)
         self.far = _far_apart(self.bones)
@@ -216,7 +230,7 @@ class PosePrior:
         turned, joints = forward_kinematics(
             rotations, rest.expand(count, -1, -1), self.model.parents
         )
-        last = [self.bones[k].joint for k in range(len(self.bones)) if self.bones[k].tip]
+        last = [bone.joint for bone in self.bones if bone.tip]
         out = vertices[:, list(self.model.tips)] - rest[:, last]
         tips = joints[:, last] + (turned[:, last] @ out[..., None]).squeeze(-1)
         start, end = [], []

@@ -38,6 +38,7 @@ DEPTH_VIEW = View(
 _DIGITS = 7
 """Decimals of metres in the files: a tenth of a micrometre."""
 
+_VARIANTS = {'rgb': 0, 'depth': 1}
 _SPLITS = {'training': 0, 'evaluation': 1}
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
@@ -61,7 +62,7 @@ def sample_rng(seed: int, variant: str, split: str, index: int) -> np.random.Gen
 
     No two samples of a data set share a stream, splits included.
     """
-    words = [seed, sum(variant.encode()), _SPLITS[split], index]
+    words = [seed, _VARIANTS[variant], _SPLITS[split], index]
     return np.random.default_rng(np.random.SeedSequence(words))
 
 
@@ -103,7 +104,10 @@ def freihand_rows(pose: HandPose) -> dict[str, str | np.ndarray]:
         'mano': row[None],
         'scale': bone,
     }
-    return {name: json.dumps(value.round(_DIGITS).tolist()) for name, value in values.items()}
+    return {
+        name: json.dumps(value.round(_DIGITS).tolist())
+        for name, value in values.items()
+    }
 
 
 class DepthSamples:

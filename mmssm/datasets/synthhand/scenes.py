@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmssm.datasets.synthhand.meshes import Mesh, box, cylinder, ellipsoid, forearm
 from mmssm.datasets.synthhand.poses import PosePrior
@@ -13,6 +14,9 @@ from mmssm.geometry.skinning import pose_hand, shape_hand
 from mmssm.structures import hand
 
 _TO_OP21 = list(hand.permutation('mano'))
+
+_LEAST_DISTANCE = 0.25
+"""Hands are not brought nearer to the camera, metres."""
 
 _HAND_END = -0.008
 """Where the hand's mesh ends at the back, along the wrist's axis, metres."""
@@ -33,10 +37,9 @@ class View:
         focal: Lowest and highest focal length, pixels.
         aspect: Vertical over horizontal focal length.
         centre: Principal point, pixels.
+        distance: Lowest and highest distance of the hand, metres.
         extent: Lowest and highest length of the joints' box, share of the
-            shorter side of the picture. None: ``distance`` decides.
-        distance: Lowest and highest distance of the middle knuckle, metres.
-            None: ``extent`` decides.
+            shorter side of the picture; decides instead of ``distance``.
         margin: Least distance of joints from the picture's edge, pixels.
     """
 
@@ -45,8 +48,8 @@ class View:
     centre: tuple[float, float]
     margin: float
     aspect: float = 1.0
+    distance: tuple[float, float] = (0.5, 1.0)
     extent: tuple[float, float] | None = None
-    distance: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class SceneSampler:
         self.model = model
         self.view = view
         self.prior = PosePrior(self.model)
-        self.band = _wrist_band(self.model)
+        self.band = _wrist_band(model, self.prior.frames[0])
 
     def sample(self, rng: np.random.Generator) -> Scene:
         """Draws a hand, its arm and things."""
@@ -153,7 +156,7 @@ class SceneSampler:
 
     def _wrist_turn(self, rng: np.random.Generator) -> np.ndarray:
         """Any rotation whose forearm does not point at the camera."""
-        arm = -self.model.joint_frames[0, :, 2].numpy()
+        arm = -self.prior.frames[0, :, 2].numpy()
         while True:
             turn = _random_rotation(rng)
             if (turn @ arm)[2] > _ARM_TOWARDS_CAMERA:
@@ -174,27 +177,26 @@ class SceneSampler:
         )
         low, high = joints.min(0), joints.max(0)
         if view.extent is not None:
+            spread = 0.1
             length = rng.uniform(*view.extent) * min(view.size)
             # a foreshortened hand is not brought so near that it fills the picture
             span = max((high - low)[:2].max(), 0.7 * (high - low).max())
             depth = focal * span / length
         else:
+            spread = 0.22
             depth = rng.uniform(*view.distance)
-        depth = max(depth, 0.25)
+        depth = max(depth, _LEAST_DISTANCE)
         middle = (low + high) / 2
-        spread = 0.1 if view.extent is not None else 0.22
         target = np.array(view.size[::-1]) * rng.normal(0.5, spread, 2) - 0.5
         place = depth * (target - camera[:2, 2]) / np.diag(camera)[:2]
         return camera, np.append(place, depth) - middle
 
-    def _arm(
-        self, rng: np.random.Generator, pose: HandPose
-    ) -> tuple[Mesh, np.ndarray]:
+    def _arm(self, rng: np.random.Generator, pose: HandPose) -> tuple[Mesh, np.ndarray]:
         """The forearm in the model's frame, and the wrist there."""
         model = self.model
         shaped, rest = shape_hand(model, 1, torch.from_numpy(pose.betas[None]))
         vertices, wrist = shaped[0].numpy(), rest[0, 0].numpy()
-        frame = model.joint_frames[0].numpy()
+        frame = self.prior.frames[0].numpy()
         out = ((vertices[self.band] - wrist) @ frame)[:, :2]
         low, high = out.min(0), out.max(0)
         middle = wrist + frame @ np.append((low + high) / 2, _HAND_END)
@@ -203,9 +205,8 @@ class SceneSampler:
         return forearm(middle, frame, (high - low) / 2, bend), wrist
 
 
-def _wrist_band(model: HandModel) -> np.ndarray:
+def _wrist_band(model: HandModel, frame: Tensor) -> np.ndarray:
     """Vertices around the wrist; the hand's end behind it is cut aslant."""
-    frame = model.joint_frames[0]
     reach = ((model.v_template - model.joints[0]) @ frame[:, 2]).numpy()
     return np.flatnonzero(np.abs(reach) < 0.012)
 

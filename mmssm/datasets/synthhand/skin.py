@@ -11,7 +11,12 @@ import numpy as np
 
 from mmssm.datasets.synthhand.colours import look_up, to_linear
 from mmssm.datasets.synthhand.meshes import Mesh
-from mmssm.datasets.synthhand.poses import FINGERS, NEIGHBOURS, THUMB
+from mmssm.datasets.synthhand.poses import (
+    FINGERS,
+    NEIGHBOURS,
+    THUMB,
+    anatomical_frames,
+)
 from mmssm.geometry.hand_model import HandModel
 from mmssm.geometry.rasterizer import vertex_normals
 
@@ -107,7 +112,7 @@ class SkinMap:
     def __init__(self, model: HandModel) -> None:
         vertices = model.v_template.double().numpy()
         joints = model.joints.double().numpy()
-        frames = model.joint_frames.double().numpy()
+        frames = anatomical_frames(model).double().numpy()
         weights = model.weights.double().numpy()
         normals = vertex_normals(vertices, model.faces.numpy())
         up = weights @ frames[:, :, 1]
@@ -157,7 +162,9 @@ class SkinMap:
             flush += 0.3 * np.exp(-((values[:, 3 + place] / 0.008) ** 2)) * back[:, 0]
         colour *= 1 - np.minimum(flush, 0.8)[:, None] * (1 - FLUSH)
         colour *= 1 - look.creases * self._creases(values, back[:, 0])[:, None]
-        nail = 1 - _step(((along - 0.73) / 0.27) ** 4 + (across / 0.68) ** 4, 0.75, 1.05)
+        nail = 1 - _step(
+            ((along - 0.73) / 0.27) ** 4 + (across / 0.68) ** 4, 0.75, 1.05
+        )
         nail *= _step(towards_back, 0.15, 0.4)
         rim = _step(along, 0.9, 0.94)[:, None] * 0.35
         nail_colour = look.nail * (1 - rim) + rim * np.array([0.8, 0.77, 0.7])
