@@ -184,7 +184,7 @@ class VMamba(BaseBackbone):
         for stage, blocks in enumerate(self.stages):
             if stage:
                 x = self.downsamples[stage - 1](x)
-            for block in blocks:
+            for block in blocks.children():
                 x = self._run(block, x)
             if stage in self.out_indices:
                 y = self.out_norms[str(stage)](x).permute(0, 3, 1, 2)

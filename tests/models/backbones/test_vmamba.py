@@ -44,18 +44,22 @@ def test_counts_of_the_paper(arch, width, params, classifier, macs, scan_macs):
     with torch.device('meta'):
         model = VMamba(arch)
         counted = count(model.eval(), torch.empty(1, 3, 224, 224))
-        maps = model(torch.empty(2, 3, 256, 192))
-    assert [tuple(y.shape) for y in maps] == [
-        (2, width, 64, 48),
-        (2, 2 * width, 32, 24),
-        (2, 4 * width, 16, 12),
-        (2, 8 * width, 8, 6),
-    ]
     assert counted.params == params == sum(p.numel() for p in model.parameters())
     assert (counted.macs, counted.scan_macs) == (macs, scan_macs)
     # The classifier has one norm, behind the last stage, and a linear layer.
     norms = sum(p.numel() for p in model.out_norms.parameters())
     assert params - norms + 2 * 8 * width + 1000 * (8 * width + 1) == classifier
+
+
+def test_strides_and_widths():
+    with torch.device('meta'):
+        maps = VMamba('tiny')(torch.empty(2, 3, 256, 192))
+    assert [tuple(y.shape) for y in maps] == [
+        (2, 96, 64, 48),
+        (2, 192, 32, 24),
+        (2, 384, 16, 12),
+        (2, 768, 8, 6),
+    ]
 
 
 def test_official_weights_give_the_maps_of_the_plain_formulas():
