@@ -5,15 +5,15 @@ from mmengine.registry import DATASETS
 
 from mmssm.structures import hand
 
+KIND = {'type': 'mmssm.AssemblyHandsDataset', 'serialize_data': False}
+
 CAMERA = f'{assemblyhands.CAMERAS[0]}_mono10bit'
 SEQUENCE = assemblyhands.SEQUENCE
 
 
 def build(folder, contents=None, **changes):
     arguments = assemblyhands.write(folder, contents)
-    return DATASETS.build(
-        {'type': 'mmssm.AssemblyHandsDataset', **arguments, **changes}
-    )
+    return DATASETS.build({**KIND, **arguments, **changes})
 
 
 def test_a_sample_is_a_hand_with_a_box(tmp_path):
@@ -156,7 +156,7 @@ def test_what_does_not_hold_is_named(tmp_path, spoil, message):
     spoil(contents)
     arguments = assemblyhands.write(tmp_path, contents, images=False)
     with pytest.raises(ValueError, match=message):
-        DATASETS.build({'type': 'mmssm.AssemblyHandsDataset', **arguments})
+        DATASETS.build({**KIND, **arguments})
 
 
 def test_arguments_and_files_are_checked(tmp_path):

@@ -6,6 +6,8 @@ from PIL import Image
 
 from mmssm.datasets.transforms.checked_image import UnreadableImage
 
+KIND = {'type': 'mmssm.FreiHAND3DDataset', 'serialize_data': False}
+
 LOAD = {'type': 'mmssm.LoadCheckedImage'}
 
 
@@ -86,7 +88,7 @@ def build(tmp_path, mode, **load_changes):
     (tmp_path / 'training/rgb/00000001.jpg').write_bytes(b'spoiled')
     return DATASETS.build(
         {
-            'type': 'mmssm.FreiHAND3DDataset',
+            **KIND,
             **settings,
             'pipeline': pipeline,
             'test_mode': mode == 'test',

@@ -56,7 +56,9 @@ def save_arrays(path, contents):
 
 
 def build(kind, **arguments):
-    return lambda: DATASETS.build({'type': f'mmssm.{kind}', **arguments})
+    # MMEngine collects garbage after it serialized a dataset, a quarter of a second
+    settings = {'type': f'mmssm.{kind}', 'serialize_data': False, **arguments}
+    return lambda: DATASETS.build(settings)
 
 
 def lay_freihand(folder):

@@ -7,6 +7,8 @@ from mmengine.registry import DATASETS
 from mmssm.datasets import dexycb_files
 from mmssm.structures import hand
 
+KIND = {'type': 'mmssm.DexYCBDataset', 'serialize_data': False}
+
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
@@ -23,7 +25,7 @@ def part(tmp_path_factory):
 
 
 def build(arguments, **changes):
-    return DATASETS.build({'type': 'mmssm.DexYCBDataset', **arguments, **changes})
+    return DATASETS.build({**KIND, **arguments, **changes})
 
 
 def test_samples_hold_what_the_labels_hold(part):

@@ -7,10 +7,12 @@ from mmengine.registry import DATASETS
 
 from mmssm.structures.hand import chirality
 
+KIND = {'type': 'mmssm.FreiHAND3DDataset', 'serialize_data': False}
+
 
 def build(folder, contents=None, **changes):
     arguments = freihand.write(folder, contents)
-    return DATASETS.build({'type': 'mmssm.FreiHAND3DDataset', **arguments, **changes})
+    return DATASETS.build({**KIND, **arguments, **changes})
 
 
 def test_samples_hold_what_the_files_hold(tmp_path):
@@ -60,14 +62,16 @@ def test_versions_splits_and_boxes_are_chosen(tmp_path):
     assert dataset[0]['img_id'] == 9
     np.testing.assert_array_equal(dataset[0]['bbox'], [[0, 0, 64, 64]])
     (tmp_path / 'training/rgb/00000003.jpg').unlink()
-    some = DATASETS.build(
-        {'type': 'mmssm.FreiHAND3DDataset', 'data_root': str(tmp_path)}
-    )
+    some = DATASETS.build({**KIND, 'data_root': str(tmp_path)})
     assert {some[i]['img_id'] // 3 for i in range(len(some))} == {0, 2, 3}
     folder = tmp_path / 'eval'
     arguments = freihand.write(folder, freihand.data(5), 'evaluation', 1)
     test = DATASETS.build(
-        {'type': 'mmssm.FreiHAND3DDataset', **arguments, 'test_mode': True}
+        {
+            **KIND,
+            **arguments,
+            'test_mode': True,
+        }
     )
     assert len(test) == 5
 
@@ -127,7 +131,7 @@ def test_what_does_not_hold_is_named(tmp_path, spoil, message):
     arguments = {'data_root': str(tmp_path)}
     freihand.write(tmp_path, contents)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        DATASETS.build({'type': 'mmssm.FreiHAND3DDataset', **arguments})
+        DATASETS.build({**KIND, **arguments})
 
 
 def test_bad_entries_are_skipped_if_the_config_says_so(tmp_path, caplog):
@@ -152,12 +156,15 @@ def test_bad_entries_are_skipped_if_the_config_says_so(tmp_path, caplog):
 )
 def test_arguments_are_checked(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        DATASETS.build({'type': 'mmssm.FreiHAND3DDataset', **changes})
+        DATASETS.build({**KIND, **changes})
 
 
 def test_no_images_and_no_json_are_named(tmp_path):
     freihand.write(tmp_path, versions=0)
-    settings = {'type': 'mmssm.FreiHAND3DDataset', 'data_root': str(tmp_path)}
+    settings = {
+        **KIND,
+        'data_root': str(tmp_path),
+    }
     with pytest.raises(FileNotFoundError, match=r'no images in .*training/rgb'):
         DATASETS.build(settings)
     with pytest.raises(ValueError, match='does not say how large'):

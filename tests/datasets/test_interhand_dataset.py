@@ -7,10 +7,12 @@ from mmengine.registry import DATASETS
 
 from mmssm.structures import hand
 
+KIND = {'type': 'mmssm.InterHand3DDataset', 'serialize_data': False}
+
 
 def build(folder, contents=None, **changes):
     arguments = interhand.write(folder, contents)
-    return DATASETS.build({'type': 'mmssm.InterHand3DDataset', **arguments, **changes})
+    return DATASETS.build({**KIND, **arguments, **changes})
 
 
 def test_samples_are_mmposes(tmp_path):
@@ -172,7 +174,7 @@ def test_what_does_not_hold_is_named(tmp_path, spoil, message):
     with pytest.raises(ValueError, match=message):
         DATASETS.build(
             {
-                'type': 'mmssm.InterHand3DDataset',
+                **KIND,
                 **interhand.write(tmp_path, contents, images=False),
             }
         )
@@ -192,4 +194,4 @@ def test_missing_files_are_named(tmp_path):
     for key in ('ann_file', 'camera_param_file', 'joint_file'):
         spoiled = {**arguments, key: 'nothing.json'}
         with pytest.raises(FileNotFoundError, match=r'nothing\.json does not exist'):
-            DATASETS.build({'type': 'mmssm.InterHand3DDataset', **spoiled})
+            DATASETS.build({**KIND, **spoiled})

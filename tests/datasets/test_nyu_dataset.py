@@ -10,6 +10,8 @@ from mmssm.datasets.transforms.checked_image import UnreadableImage
 from mmssm.datasets.transforms.depth_image import decode_depth
 from mmssm.structures.hand import NYU_EVALUATED
 
+KIND = {'type': 'mmssm.NYUHandDataset', 'serialize_data': False}
+
 JOINTS = list(NYU_EVALUATED.values())
 PIPELINE = [
     {'type': 'mmssm.LoadDepthImage'},
@@ -22,7 +24,12 @@ PIPELINE = [
 def build(folder, arrays=None, view=1, **changes):
     arguments = nyu.write(folder, arrays, view=view)
     return DATASETS.build(
-        {'type': 'mmssm.NYUHandDataset', **arguments, 'view': view, **changes}
+        {
+            **KIND,
+            **arguments,
+            'view': view,
+            **changes,
+        }
     )
 
 
@@ -60,7 +67,7 @@ def test_cubes_and_centres(tmp_path, monkeypatch):
     arguments = nyu.write(tmp_path, arrays, 'test')
     dataset = DATASETS.build(
         {
-            'type': 'mmssm.NYUHandDataset',
+            **KIND,
             **arguments,
             'cube': (0.22, 0.22, 0.3),
             'second_cube': (0.25, 0.25, 0.25),
@@ -206,13 +213,16 @@ def test_what_does_not_hold_is_named(tmp_path, spoil, message):
     spoil(arrays)
     savemat(tmp_path / 'train/joint_data.mat', arrays)
     with pytest.raises(ValueError, match=message):
-        DATASETS.build({'type': 'mmssm.NYUHandDataset', **arguments})
+        DATASETS.build({**KIND, **arguments})
 
 
 def test_views_and_files_are_checked(tmp_path):
     arrays = {key: array[:1] for key, array in nyu.data().items()}
     nyu.write(tmp_path, arrays)
-    settings = {'type': 'mmssm.NYUHandDataset', 'data_root': str(tmp_path)}
+    settings = {
+        **KIND,
+        'data_root': str(tmp_path),
+    }
     with pytest.raises(
         ValueError, match=r'expected view 2 .*found an array of shape \(1'
     ):
@@ -239,4 +249,4 @@ def test_views_and_files_are_checked(tmp_path):
 )
 def test_arguments_are_checked(changes, message):
     with pytest.raises(ValueError, match=message):
-        DATASETS.build({'type': 'mmssm.NYUHandDataset', **changes})
+        DATASETS.build({**KIND, **changes})

@@ -9,10 +9,12 @@ from PIL import Image
 
 from mmssm.structures import hand
 
+KIND = {'type': 'mmssm.RHD3DDataset', 'serialize_data': False}
+
 
 def build(folder, contents=None, protocol=2, **changes):
     arguments = rhd.write(folder, contents, protocol=protocol)
-    return DATASETS.build({'type': 'mmssm.RHD3DDataset', **arguments, **changes})
+    return DATASETS.build({**KIND, **arguments, **changes})
 
 
 @pytest.mark.parametrize('protocol', [2, 5])
@@ -89,7 +91,7 @@ def test_mirroring_needs_a_loader_that_mirrors(tmp_path):
     with pytest.raises(ValueError, match='does not say how wide its images are'):
         DATASETS.build(
             {
-                'type': 'mmssm.RHD3DDataset',
+                **KIND,
                 'data_root': str(tmp_path),
                 'mirror_left': True,
             }
@@ -128,7 +130,7 @@ def test_what_does_not_hold_is_named(tmp_path, monkeypatch, contents, message):
 
 
 def test_masks_are_checked(tmp_path):
-    arguments = {'type': 'mmssm.RHD3DDataset', **rhd.write(tmp_path)}
+    arguments = {**KIND, **rhd.write(tmp_path)}
     path = tmp_path / 'training/mask/00001.png'
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r'mask .*00001\.png: '):
@@ -158,9 +160,9 @@ def test_arguments_and_files_are_checked(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r'anno_training\.pickle does not exist'
     ):
-        DATASETS.build({'type': 'mmssm.RHD3DDataset', 'data_root': '/nowhere'})
+        DATASETS.build({**KIND, 'data_root': '/nowhere'})
     path = tmp_path / 'training/anno_training.pickle'
     rhd.write(tmp_path)
     path.write_bytes(pickle.dumps(rhd.data())[:500])
     with pytest.raises(ValueError, match=r'anno_training\.pickle .* cut short'):
-        DATASETS.build({'type': 'mmssm.RHD3DDataset', 'data_root': str(tmp_path)})
+        DATASETS.build({**KIND, 'data_root': str(tmp_path)})

@@ -185,7 +185,7 @@ def as_picture(image: np.ndarray) -> np.ndarray:
         return image
     plane = image.reshape(image.shape[:2]).astype(np.float32)
     low, high = float(plane.min()), float(plane.max())
-    grey = (255 * (plane - low) / max(high - low, 1e-9)).astype(np.uint8)
+    grey = (255 * (plane - low) / max(high - low, 1e-9)).round().astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
 
 

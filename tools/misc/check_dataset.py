@@ -129,6 +129,7 @@ def check_hands(dataset: Any, images: int) -> bool:
     Raises:
         ValueError: Units, order of joints or cameras are wrong, or an image is.
     """
+    dataset.full_init()
     right = print_counts(hand_checks.check_counts(dataset))
     if not print_measures(hand_checks.measure(dataset)):
         raise ValueError(

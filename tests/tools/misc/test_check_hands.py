@@ -9,6 +9,8 @@ from scipy.io import savemat
 
 from mmssm.datasets import freihand_files, hand_checks
 
+KIND = {'type': 'mmssm.NYUHandDataset', 'serialize_data': False}
+
 BASES = 'configs/_base_/datasets'
 
 
@@ -109,7 +111,7 @@ def test_nyus_first_frame_is_the_published_one(tmp_path):
     arrays = nyu.data()
     arrays['joint_uvd'][0, 0, 0] = 169.2, 199.6, 736.4
     arguments = nyu.write(tmp_path, arrays, 'test')
-    dataset = DATASETS.build({'type': 'mmssm.NYUHandDataset', **arguments})
+    dataset = DATASETS.build({**KIND, **arguments})
     frames, first = hand_checks.check_counts(dataset)
     assert not frames.passed and first.passed
 
