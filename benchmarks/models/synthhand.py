@@ -284,6 +284,8 @@ def table(results: list[dict], context: dict[str, str]) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Runs the benchmark."""
     args = parse_args(argv)
+    # the times of plain PyTorch in the kernels' place would say nothing
+    os.environ.setdefault('MMSSM_REQUIRE_NATIVE', '1')
     out = args.out.resolve()
     data = (args.data or out / 'data').resolve()
     if args.probe:
