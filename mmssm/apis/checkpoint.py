@@ -24,7 +24,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     name: frozenset(arguments.split())
     for name, arguments in {
         'PoseLifter': 'backbone head test_cfg data_preprocessor',
-        'PoseDataPreprocessor': '',
+        'PoseDataPreprocessor': 'mean std bgr_to_rgb',
+        'L1Loss': 'reduction use_target_weight loss_weight',
+        'ResNet': 'depth in_channels stem_channels base_channels out_indices',
         'MotionRegressionHead': 'in_channels out_channels embedding_size loss decoder',
         'MPJPELoss': 'use_target_weight loss_weight',
         'MPJPEVelocityJointLoss': (
@@ -42,6 +44,21 @@ ALLOWED: dict[str, frozenset[str]] = {
             'arch embed_dims depth num_frames num_joints in_channels d_state mlp_ratio '
             'drop_path_rate structure_conv kernel_size bones stride_mode strides '
             'stride_grad scans local_order interpolate_frames'
+        ),
+        'mmssm.DFMamba': (
+            'arch blocks depths dims in_channels expand gated_expand ffn_ratio d_state '
+            'num_anchors offset_groups drop_path_rate out_indices out_dim '
+            'frozen_stages with_cp norm_eval norm_cfg'
+        ),
+        'mmssm.TopdownHandEstimator': 'backbone neck head test_cfg data_preprocessor',
+        'mmssm.HeatmapDepthHead': (
+            'in_channels num_joints stride deconv_out_channels deconv_kernel_sizes '
+            'final_layer loss loss_depth decoder'
+        ),
+        'mmssm.HeatmapDepth': 'input_size root_index',
+        'mmssm.VMamba': (
+            'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
+            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
         ),
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmssm.models.layers import deform_dwconv, s6
+from mmssm.models.layers import deform_dwconv, dssm, s6
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ def count(model: nn.Module, inputs: Tensor) -> Complexity:
     A step of a scan counts, per channel and path, 4 multiply-accumulates per
     state (decay, drive and read-out of the state, with the exponential as one),
     1 for the skip and, if the step sizes are projected inside the scan, their
-    rank. A bilinear sample of a deformable convolution counts 5 per channel: 4
-    corners and the weight. Element-wise operations and norms count nothing.
+    rank. A bilinear sample of a deformable convolution or scan counts 5 per
+    channel: 4 corners and the weight. Element-wise operations and norms count
+    nothing.
 
     Args:
         model: Called as ``model(inputs)``; on any device, ``meta`` too.
@@ -141,7 +142,7 @@ def _path_scan_flops(
 
 
 def _scan_stand_in(
-    x: Sequence[Tensor], dt: Tensor, A: Tensor, *args: Any, dt_weight: Tensor, **kw: Any
+    x: Sequence[Tensor], *, A: Tensor, dt_weight: Tensor, **kw: Any
 ) -> Tensor:
     return _uncomputed_path_scan(list(x), A, dt_weight)
 
@@ -170,6 +171,13 @@ def _sample_stand_in(x: Tensor, offset: Tensor, *args: Any) -> Tensor:
     return _uncomputed_deform_sample(x, offset)
 
 
+def _deform_scan_stand_in(
+    x: Tensor, offset: Tensor, *args: Any, A: Tensor, dt_weight: Tensor, **kw: Any
+) -> Tensor:
+    sampled = _uncomputed_deform_sample(x, offset)
+    return _uncomputed_path_scan([sampled], A, dt_weight)
+
+
 @contextmanager
 def _ops_counted() -> Iterator[None]:
     """Lets a counter see our ops, which takes none of their time.
@@ -177,10 +185,11 @@ def _ops_counted() -> Iterator[None]:
     Whatever backend serves them, no counter knows the ops: while counting, some
     of known cost and no work stand in for them.
     """
-    originals = s6.path_scan, deform_dwconv.deform_sample
+    originals = s6.path_scan, deform_dwconv.deform_sample, dssm.deform_scan
     s6.path_scan = _scan_stand_in  # type: ignore[assignment]
     deform_dwconv.deform_sample = _sample_stand_in  # type: ignore[assignment]
+    dssm.deform_scan = _deform_scan_stand_in  # type: ignore[assignment]
     try:
         yield
     finally:
-        s6.path_scan, deform_dwconv.deform_sample = originals
+        s6.path_scan, deform_dwconv.deform_sample, dssm.deform_scan = originals

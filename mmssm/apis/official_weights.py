@@ -1,8 +1,8 @@
-"""Weights of the authors' lifters, on their way to ours.
+"""The authors' weights on their way to ours.
 
-PoseMamba and SasMamba share their trunk, so they share names. Every weight of a
-file is used exactly once and every shape is checked, or nothing is written; files
-are read without running any code that they may hold.
+Every weight of a file is used exactly once, but for those that a model leaves out by
+name, and every shape is checked, or nothing is written; files are read without
+running any code that they may hold.
 """
 
 import argparse
@@ -16,21 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmssm.utils import safe_pickle
 
 from .checkpoint import save_checkpoint
 
-# Official name -> ours, applied in turn.
-_RENAMES = [
-    (r'^Spatial_patch_to_embedding\.', 'backbone.embed.'),
-    (r'^Spatial_pos_embed$', 'backbone.joint_pos'),
-    (r'^Temporal_pos_embed$', 'backbone.frame_pos'),
-    (r'^Spatial_norm\.', 'backbone.spatial_norm.'),
-    (r'^Temporal_norm\.', 'backbone.temporal_norm.'),
-    (r'^STEblocks\.', 'backbone.spatial_blocks.'),
-    (r'^TTEblocks\.', 'backbone.temporal_blocks.'),
+BLOCK_RENAMES = [
     (r'(\.\d+)\.norm\.', r'\1.norm1.'),
     (r'\.op\.conv2d\.', '.mixer.conv.'),
     (r'\.op\.x_proj_weight$', '.mixer.s6.x_proj'),
@@ -39,9 +32,8 @@ _RENAMES = [
     (r'\.op\.A_logs$', '.mixer.s6.A_log'),
     (r'\.op\.Ds$', '.mixer.s6.D'),
     (r'\.op\.', '.mixer.'),
-    (r'^head\.0\.', 'head.pre_logits.'),
-    (r'^head\.1\.', 'head.fc.'),
 ]
+"""Patterns of names inside a block of VMamba and its kin, and what stands for them."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +43,22 @@ class OfficialModel:
     Attributes:
         name: Name of the model.
         key: Where its checkpoints hold the weights.
-        backbone: Gives type and own arguments of our backbone, from the weights.
-        loss: Config of the loss that it was trained with.
-        renames: Patterns of official names and ours, applied before the common
-            ones.
+        config: Reads the config of our model off the weights, as plain data.
+        describe: Says in a few words what model a config is of.
+        renames: Patterns of official names and ours, applied in turn.
+        left_out: Names of weights that our model has no place for.
     """
 
     name: str
     key: str
-    backbone: Callable[[Mapping[str, Tensor]], Mapping[str, Any]]
-    loss: Mapping[str, Any]
-    renames: Sequence[tuple[str, str]] = ()
+    config: Callable[[Mapping[str, Tensor]], dict]
+    describe: Callable[[Mapping[str, Any]], str]
+    renames: Sequence[tuple[str, str]]
+    left_out: Sequence[str] = ()
 
     def rename(self, name: str) -> str:
         """Our name of an official parameter."""
-        for pattern, replacement in (*self.renames, *_RENAMES):
+        for pattern, replacement in self.renames:
             name = re.sub(pattern, replacement, name)
         return name
 
@@ -106,6 +99,37 @@ def official_weights(checkpoint: Any, key: str) -> dict[str, Tensor]:
     return stripped
 
 
+def shape_of(
+    weights: Mapping[str, Tensor], name: str, ndim: int, model_name: str
+) -> torch.Size:
+    """The shape of a weight that tells something about its model.
+
+    Raises:
+        ConversionError: If the weight is missing or has another rank.
+    """
+    if name not in weights or weights[name].ndim != ndim:
+        found = tuple(weights[name].shape) if name in weights else 'none'
+        raise ConversionError(
+            f"expected {model_name}'s {name!r} with {ndim} dimensions, found {found}"
+        )
+    return weights[name].shape
+
+
+def count_blocks(names: Iterable[str], prefix: str) -> int:
+    """How many blocks there are by the name ``prefix.number.…``.
+
+    Raises:
+        ConversionError: If a number is left out.
+    """
+    matches = [re.match(re.escape(prefix) + r'\.(\d+)\.', name) for name in names]
+    numbers = {int(match[1]) for match in matches if match}
+    if numbers != set(range(len(numbers))):
+        raise ConversionError(
+            f'the blocks {prefix!r} are not numbered from 0: {sorted(numbers)}'
+        )
+    return len(numbers)
+
+
 def model_config(weights: Mapping[str, Tensor], model: OfficialModel) -> dict:
     """Reads the model's config off the shapes of its official weights.
 
@@ -114,65 +138,13 @@ def model_config(weights: Mapping[str, Tensor], model: OfficialModel) -> dict:
         model: Whose weights they are.
 
     Returns:
-        Config of a ``PoseLifter`` as plain data.
+        The config as plain data.
 
     Raises:
         ConversionError: If a telling weight is missing or has another rank, or
-            the skeleton has not the 17 joints of Human3.6M, the only one of the
-            official code.
+            tells of a model that there is no official code for.
     """
-
-    def shape(name: str, ndim: int) -> torch.Size:
-        if name not in weights or weights[name].ndim != ndim:
-            found = tuple(weights[name].shape) if name in weights else 'none'
-            raise ConversionError(
-                f"expected {model.name}'s {name!r} with {ndim} dimensions, found "
-                f'{found}'
-            )
-        return weights[name].shape
-
-    embed_dims, in_channels = shape('Spatial_patch_to_embedding.weight', 2)
-    num_joints = shape('Spatial_pos_embed', 3)[1]
-    num_frames = shape('Temporal_pos_embed', 3)[1]
-    hidden = shape('STEblocks.0.mlp.fc1.weight', 2)[0]
-    d_state = shape('STEblocks.0.op.A_logs', 2)[1]
-    if num_joints != 17:
-        raise ConversionError(
-            'expected the 17 joints of Human3.6M, the only number for which there '
-            f'is official code, found {num_joints}'
-        )
-    return {
-        'type': 'PoseLifter',
-        'backbone': {
-            **model.backbone(weights),
-            'embed_dims': embed_dims,
-            'depth': _count_blocks(weights),
-            'num_frames': num_frames,
-            'num_joints': num_joints,
-            'in_channels': in_channels,
-            'd_state': d_state,
-            'mlp_ratio': hidden / embed_dims,
-        },
-        'head': {
-            'type': 'mmssm.LiftingHead',
-            'in_channels': embed_dims,
-            'loss': {'type': 'mmssm.LiftingLoss', **model.loss},
-            'decoder': {
-                'type': 'MotionBERTLabel',
-                'num_keypoints': num_joints,
-                'rootrel': True,
-            },
-        },
-        'test_cfg': {'flip_test': True},
-    }
-
-
-def _count_blocks(names: Iterable[str]) -> int:
-    matches = [re.match(r'STEblocks\.(\d+)\.', name) for name in names]
-    numbers = {int(match[1]) for match in matches if match}
-    if numbers != set(range(len(numbers))):
-        raise ConversionError(f'the blocks are not numbered from 0: {sorted(numbers)}')
-    return len(numbers)
+    return model.config(weights)
 
 
 def _official_shape(name: str, shape: torch.Size) -> torch.Size:
@@ -183,6 +155,12 @@ def _official_shape(name: str, shape: torch.Size) -> torch.Size:
     if name.endswith(('.A_log', '.D')):
         return torch.Size([shape[0] * shape[1], *shape[2:]])
     return shape
+
+
+def _fits(official: torch.Size, wanted: torch.Size) -> bool:
+    # Some checkpoints hold linear layers as convolutions of one pixel.
+    is_linear = len(wanted) == 2 and len(official) == 4
+    return official == wanted or (is_linear and official == (*wanted, 1, 1))
 
 
 def convert_weights(
@@ -207,11 +185,12 @@ def convert_weights(
 
     with torch.device('meta'):
         expected = MODELS.build(dict(config)).state_dict()
-    renamed = {model.rename(name): name for name in weights}
+    used = [name for name in weights if name not in model.left_out]
+    renamed = {model.rename(name): name for name in used}
     problems = [
         *(
             f'{name} and {renamed[model.rename(name)]} are one weight here'
-            for name in weights
+            for name in used
             if renamed[model.rename(name)] != name
         ),
         *(f'missing {name}' for name in expected if name not in renamed),
@@ -222,7 +201,7 @@ def convert_weights(
         if name not in renamed:
             continue
         official, wanted = weights[renamed[name]], expected[name].shape
-        if official.shape != _official_shape(name, wanted):
+        if not _fits(official.shape, _official_shape(name, wanted)):
             problems.append(
                 f'{renamed[name]} is {tuple(official.shape)}, expected '
                 f'{tuple(_official_shape(name, wanted))}'
@@ -258,6 +237,9 @@ def convert(source: str | Path, destination: str | Path, model: OfficialModel) -
     weights = official_weights(checkpoint, model.key)
     config = model_config(weights, model)
     converted = convert_weights(weights, config, model)
+    left_out = [name for name in weights if name in model.left_out]
+    if left_out:
+        print_log(f'left out, as {model.name} here has none: {", ".join(left_out)}')
     save_checkpoint(
         destination, converted, {'model': config, 'source': Path(source).name}
     )
@@ -285,10 +267,5 @@ def run_command(model: OfficialModel, description: str | None, example: str) -> 
         config = convert(args.src, args.dst, model)
     except (OSError, ValueError, pickle.UnpicklingError) as error:
         sys.exit(f'error: {error}')
-    backbone = config['backbone']
-    print(
-        f'{args.dst}: {model.name} of width {backbone["embed_dims"]}, '
-        f'{backbone["depth"]} pairs of blocks, {backbone["num_frames"]} frames, '
-        f'{backbone["num_joints"]} joints'
-    )
+    print(f'{args.dst}: {model.name} {model.describe(config)}')
     return config

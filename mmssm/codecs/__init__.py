@@ -3,5 +3,6 @@
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 
 from .frame_lifting_label import FrameLiftingLabel
+from .heatmap_depth import HeatmapDepth
 
-__all__ = ['FrameLiftingLabel']
+__all__ = ['FrameLiftingLabel', 'HeatmapDepth']

@@ -21,7 +21,14 @@ def install() -> None:
         ImportError: MMPose or a part of it that is always needed is missing.
     """
     require_host()
-    from mmssm.compat import checkpoints, configs, distributed, imports, visualization
+    from mmssm.compat import (
+        checkpoints,
+        configs,
+        distributed,
+        imports,
+        internet,
+        visualization,
+    )
 
     configs.do_without_pkg_resources()
     configs.know_our_package()
@@ -33,6 +40,7 @@ def install() -> None:
     imports.load_torchvision_without_operators()
     imports.import_mmpose()
     visualization.draw_circles_of_one_radius()
+    internet.flip_internet_outputs()
 
 
 def require_host() -> None:

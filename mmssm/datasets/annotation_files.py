@@ -4,6 +4,7 @@ Each function raises one error that names the file and the key, and says what
 was expected, what was found and what to do. No file can run code.
 """
 
+import json
 import pickle
 import re
 import struct
@@ -12,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,16 @@ def read_pickle(path: str, what: str, preparation: str) -> Any:
         raise damaged(path, what, error) from error
 
 
+def read_json(path: str, what: str, preparation: str) -> Any:
+    """Reads a json file; arguments and errors as of :func:`read_npz`."""
+    require(path, what, preparation)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except DAMAGED as error:
+        raise damaged(path, what, error) from error
+
+
 def read_pickled_member(path: str, key: str, what: str, preparation: str) -> Any:
     """Reads an object that ``np.savez`` pickled, without running anything.
 
@@ -192,6 +204,54 @@ def require_keys(path: str, where: str, found: Any, keys: Iterable[str]) -> Mapp
         raise ValueError(
             f'{path}: {where} lacks {missing}, found {sorted(map(str, found))[:12]}'
         )
+    return found
+
+
+def require_list(path: str, where: str, found: Any) -> list:
+    """Checks that something read from a file is a list.
+
+    Args:
+        path: The file, for the message.
+        where: Where in the file, for the message.
+        found: What was read.
+
+    Returns:
+        ``found``.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(found, list):
+        raise ValueError(
+            f'{path}: expected {where} to be a list, found {type(found).__name__}'
+        )
+    return found
+
+
+def require_types(
+    path: str, where: str, found: Any, types: Mapping[str, type | UnionType]
+) -> Mapping:
+    """Checks that something read from a file is a dict with values of some types.
+
+    Args:
+        path: The file, for the message.
+        where: Where in the file, for the message.
+        found: What was read.
+        types: Type by key.
+
+    Returns:
+        ``found``.
+
+    Raises:
+        ValueError: It is no dict, keys are missing, or a value is of another type.
+    """
+    require_keys(path, where, found, types)
+    for key, kind in types.items():
+        if not isinstance(found[key], kind):
+            name = getattr(kind, '__name__', str(kind))
+            raise ValueError(
+                f'{path}: expected {key} of {where} to be {name}, found {found[key]!r}'
+            )
     return found
 
 

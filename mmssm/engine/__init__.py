@@ -3,6 +3,7 @@
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 
 from .hooks import (
+    DeformSamplesHook,
     InvalidLossHook,
     Pose3dVisualizationHook,
     ReseedHook,
@@ -11,6 +12,7 @@ from .hooks import (
 from .optimizers import MambaOptimWrapperConstructor
 
 __all__ = [
+    'DeformSamplesHook',
     'InvalidLossHook',
     'MambaOptimWrapperConstructor',
     'Pose3dVisualizationHook',

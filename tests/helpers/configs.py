@@ -11,7 +11,7 @@ from helpers.modules import ROOT
 
 CONFIGS = sorted(
     path
-    for path in (ROOT / 'configs').rglob('*.py')
+    for path in (ROOT / 'configs/body_3d_keypoint').rglob('*.py')
     if '_base_' not in path.relative_to(ROOT).parts
 )
 

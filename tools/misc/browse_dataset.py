@@ -1,11 +1,14 @@
 """Draws what a dataset yields: images with their poses, and sequences.
 
 Options are those of MMPose's tool of the same name, which knows images alone.
-A sample of 2D and 3D joints over time becomes a picture of some of its frames
-and, with --output-dir, an animation.
+Hands are drawn on their images, depth images in grey; the config may be one of a
+dataset alone. A sample of 2D and 3D joints over time becomes a picture of some of
+its frames and, with --output-dir, an animation.
 
     python tools/misc/browse_dataset.py CONFIG --output-dir pictures --not-show
     python tools/misc/browse_dataset.py CONFIG --phase val --mode original
+    python tools/misc/browse_dataset.py configs/_base_/datasets/rhd3d.py \
+        --output-dir pictures --not-show
 """
 
 import argparse
@@ -26,10 +29,18 @@ from mmpose.registry import DATASETS, KEYPOINT_CODECS, VISUALIZERS
 from mmpose.structures import PoseDataSample
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
+from mmssm.datasets import LoadCheckedImage, LoadDepthImage, NormalizeDepth
 from mmssm.engine import preflight
 from mmssm.engine.cli import OptionsAction, merge_options, messages_for_users
 from mmssm.utils.errors import UserError
 from mmssm.visualization import Pose3dVisualizer, PoseSequence
+
+VISUALIZER = dict(
+    type='PoseLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend')],
+    name='visualizer',
+)
+"""Where the config, that of a dataset alone, has none."""
 
 NOMINAL_FACTOR = 4.0
 """Millimetres per pixel where a file has none, as MMPose's codec has it."""
@@ -145,18 +156,37 @@ def name_of(paths: Any) -> str:
 
 
 def image_sample(item: dict, mode: str) -> tuple[np.ndarray, PoseDataSample, str]:
-    """Image, annotation and path of a sample of one image."""
+    """Picture, annotation and path of a sample of one image."""
     if mode == 'transformed':
         sample = item['data_samples']
-        return item['inputs'].permute(1, 2, 0).numpy(), sample, sample.img_path
+        image = item['inputs'].permute(1, 2, 0).numpy()
+        for key in ('keypoints', 'transformed_keypoints'):
+            if key in sample.gt_instances:
+                points = sample.gt_instances.get(key)[..., :2]
+                sample.gt_instances.set_field(points, key)
+        return as_picture(image), sample, sample.img_path
     sample = PoseDataSample()
     visible = item['keypoints_visible']
     sample.gt_instances = InstanceData(
-        keypoints=item['keypoints'],
+        keypoints=item['keypoints'][..., :2],
         keypoints_visible=visible[..., 0] if visible.ndim == 3 else visible,
         bboxes=item['bbox'],
     )
-    return mmcv.imread(item['img_path']), sample, item['img_path']
+    if 'cube_center' in item:
+        image = NormalizeDepth()(LoadDepthImage()(dict(item)))['img']
+    else:
+        image = LoadCheckedImage()(dict(item))['img']
+    return as_picture(image), sample, item['img_path']
+
+
+def as_picture(image: np.ndarray) -> np.ndarray:
+    """``(H, W, 3)`` bytes of an image; grey from near to far of one of depths."""
+    if image.ndim == 3 and image.shape[2] == 3:
+        return image
+    plane = image.reshape(image.shape[:2]).astype(np.float32)
+    low, high = float(plane.min()), float(plane.max())
+    grey = (255 * (plane - low) / max(high - low, 1e-9)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def unused(path: Path) -> Path:
@@ -174,7 +204,7 @@ class Browser:
     def __init__(self, config: Config, args: argparse.Namespace, dataset: Any) -> None:
         self.args = args
         self.combined = isinstance(dataset, CombinedDataset)
-        self.visualizer = VISUALIZERS.build(config.visualizer)
+        self.visualizer = VISUALIZERS.build(config.get('visualizer', VISUALIZER))
         self.visualizer.set_dataset_meta(dataset.metainfo)
         pipeline = config[f'{args.phase}_dataloader'].dataset.pipeline
         encoders = [step.encoder for step in pipeline if 'encoder' in step]

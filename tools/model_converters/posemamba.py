@@ -11,9 +11,10 @@ with ``tools/test.py CONFIG DST``, and by itself with
 """
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
-from mmssm.apis.official_weights import OfficialModel, run_command
+from mmssm.apis.official_lifters import lifter
+from mmssm.apis.official_weights import run_command
 
-MODEL = OfficialModel(
+MODEL = lifter(
     name='PoseMamba',
     key='model_pos',
     backbone=lambda _: {'type': 'mmssm.PoseMamba', 'local_grad': 'identity'},

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
-from mmssm.apis.official_weights import OfficialModel, run_command
+from mmssm.apis.official_lifters import lifter
+from mmssm.apis.official_weights import run_command
 
 
 def backbone(weights: Mapping[str, Tensor]) -> dict:
@@ -30,7 +31,7 @@ def backbone(weights: Mapping[str, Tensor]) -> dict:
     }
 
 
-MODEL = OfficialModel(
+MODEL = lifter(
     name='SasMamba',
     key='model',
     backbone=backbone,

@@ -1,11 +1,23 @@
+from mmssm.datasets.datasets.assemblyhands_dataset import AssemblyHandsDataset
+from mmssm.datasets.datasets.dexycb_dataset import DexYCBDataset
+from mmssm.datasets.datasets.freihand_dataset import FreiHAND3DDataset
 from mmssm.datasets.datasets.h36m_dataset import Human36mDataset
+from mmssm.datasets.datasets.interhand_dataset import InterHand3DDataset
 from mmssm.datasets.datasets.mocap_dataset import MocapDataset
 from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
 from mmssm.datasets.datasets.mpi_inf_3dhp_dataset import MpiInf3dhpDataset
+from mmssm.datasets.datasets.nyu_dataset import NYUHandDataset
+from mmssm.datasets.datasets.rhd_dataset import RHD3DDataset
 
 __all__ = [
+    'AssemblyHandsDataset',
+    'DexYCBDataset',
+    'FreiHAND3DDataset',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
+    'InterHand3DDataset',
     'MocapDataset',
     'MpiInf3dhpDataset',
+    'NYUHandDataset',
+    'RHD3DDataset',
 ]

@@ -1,11 +1,13 @@
 """Hooks."""
 
 from .checkpoint_hook import ResumableCheckpointHook
+from .deform_samples_hook import DeformSamplesHook
 from .invalid_loss_hook import InvalidLossHook
 from .reseed_hook import ReseedHook
 from .visualization_hook import Pose3dVisualizationHook
 
 __all__ = [
+    'DeformSamplesHook',
     'InvalidLossHook',
     'Pose3dVisualizationHook',
     'ReseedHook',

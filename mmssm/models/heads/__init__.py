@@ -1,5 +1,6 @@
 """Heads."""
 
+from .heatmap_depth_head import HeatmapDepthHead
 from .lifting_head import LiftingHead
 
-__all__ = ['LiftingHead']
+__all__ = ['HeatmapDepthHead', 'LiftingHead']

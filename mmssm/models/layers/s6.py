@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,18 @@ from mmssm.ops import ScanPaths, path_scan
 
 DT_MIN, DT_MAX = 1e-3, 1e-1
 """Initial step sizes are log-uniform between these."""
+
+
+class ScanArguments(TypedDict):
+    """Arguments of `path_scan` by name: all tensors but the tokens."""
+
+    dt: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor
+    dt_bias: Tensor
+    dt_weight: Tensor
 
 
 class S6(nn.Module):
@@ -107,6 +120,25 @@ class S6(nn.Module):
         Raises:
             ValueError: If the number of paths is not the layer's.
         """
+        arguments = self.scan_arguments(sources, paths)
+        return path_scan(tuple(sources[: paths.num_sources]), paths=paths, **arguments)
+
+    def scan_arguments(
+        self, sources: Sequence[Tensor], paths: ScanPaths
+    ) -> ScanArguments:
+        """What a scan of the sources needs besides them.
+
+        Args:
+            sources: Features ``(N, L, E)`` in token order, one tensor per
+                source that the paths name.
+            paths: The ``K`` paths.
+
+        Returns:
+            The arguments.
+
+        Raises:
+            ValueError: If the number of paths is not the layer's.
+        """
         if len(paths.steps) != len(self.used):
             raise ValueError(
                 f'this S6 has the weights of {len(self.used)} paths, but was '
@@ -116,17 +148,15 @@ class S6(nn.Module):
         dt, B, C = self._project(sources, paths).split(
             [self.dt_rank, self.d_state, self.d_state], dim=-1
         )
-        return path_scan(
-            tuple(sources[: paths.num_sources]),
-            dt,
-            -self._of_used(self.A_log).exp(),
-            B,
-            C,
-            self._of_used(self.D),
-            self._of_used(self.dt_bias),
-            paths,
-            dt_weight=self._of_used(self.dt_weight),
-        )
+        return {
+            'dt': dt,
+            'A': -self._of_used(self.A_log).exp(),
+            'B': B,
+            'C': C,
+            'D': self._of_used(self.D),
+            'dt_bias': self._of_used(self.dt_bias),
+            'dt_weight': self._of_used(self.dt_weight),
+        }
 
     def _of_used(self, weight: Tensor) -> Tensor:
         """The rows of a weight ``(K, ...)`` that belong to the scanned paths."""

@@ -39,3 +39,13 @@ def test_drop_path_drops_whole_samples_in_training_only():
     assert 10 < kept.sum() < 54
     torch.testing.assert_close(change[kept], 2 * branch[kept], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(block.eval()(x), x + branch)
+
+
+def test_without_mlp_there_is_one_residual():
+    block = VSSBlock(4, nn.Linear(4, 4), mlp_ratio=0.0, norm_eps=1.0)
+    assert block.mlp is None
+    assert {name.partition('.')[0] for name in block.state_dict()} == {'norm1', 'mixer'}
+    x = torch.randn(2, 3, 4)
+    torch.testing.assert_close(
+        block(x), x + block.mixer(F.layer_norm(x, (4,), eps=1.0))
+    )

@@ -1,0 +1,38 @@
+# DexYCB, setup s1 (unseen subjects; others by
+# --cfg-options train_dataloader.dataset.setup=s0 ...), left hands as they are. The
+# index is made once by tools/dataset_converters/dexycb_index.py. Configs that inherit
+# set their pipelines.
+_base_ = ['../pipelines/hand_topdown.py']
+
+dataset = dict(
+    type='mmssm.DexYCBDataset',
+    data_root='data/dexycb/',
+    index_file='index.npz',
+    setup='s1',
+)
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(**dataset, split='train', pipeline={{_base_.hand_pipeline}}),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        **dataset, split='val', pipeline={{_base_.hand_pipeline}}, test_mode=True
+    ),
+)
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        **dataset, split='test', pipeline={{_base_.hand_pipeline}}, test_mode=True
+    ),
+)

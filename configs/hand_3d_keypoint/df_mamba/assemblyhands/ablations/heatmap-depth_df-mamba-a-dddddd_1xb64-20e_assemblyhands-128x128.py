@@ -1,0 +1,4 @@
+# Table 7: deformable scan blocks alone.
+_base_ = '../heatmap-depth_df-mamba-a_1xb64-20e_assemblyhands-128x128.py'
+
+model = dict(backbone=dict(blocks='DDDDDD'))

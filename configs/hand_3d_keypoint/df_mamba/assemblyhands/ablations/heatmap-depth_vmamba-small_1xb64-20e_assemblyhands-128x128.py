@@ -1,0 +1,7 @@
+# Table 10: VMamba-S.
+_base_ = '../heatmap-depth_df-mamba-a_1xb64-20e_assemblyhands-128x128.py'
+
+model = dict(
+    backbone=dict(_delete_=True, type='mmssm.VMamba', arch='small', out_indices=(3,)),
+    head=dict(in_channels=768),
+)

@@ -1,0 +1,68 @@
+"""DexYCB's hands."""
+
+from os import path as osp
+from typing import Any, ClassVar
+
+from mmssm.datasets import dexycb_files
+from mmssm.datasets.datasets.hand_dataset import HandDataset
+from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.datasets.metainfo import hand_metainfo
+from mmssm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class DexYCBDataset(HandDataset):
+    """DexYCB from its official tree, by its official splits.
+
+    MMPose has no class for it. Frames without a hand are left out; ``img_id``
+    counts them, as the official result file does. Images are right and left hands;
+    the official evaluation counts both, and does not flip. Boxes are those of the
+    labelled 2D joints, as they are: methods enlarge them by what their authors
+    chose.
+
+    Joints in space and in the plane are those of the labels.
+
+    Args:
+        setup: ``'s0'`` (the authors' default), ``'s1'`` (unseen subjects), ``'s2'``
+            (unseen views) or ``'s3'`` (unseen objects).
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        index_file: File of all labels, relative to ``data_root``, made by
+            ``tools/dataset_converters/dexycb_index.py``. Without it, every label
+            file of the split is read when the dataset is built: hours for half a
+            million on a slow disk.
+        partial: Take what is there of a part of the data set. Default: an error,
+            as splits are places in the whole list of sequences.
+        mirror_left: As in :class:`HandDataset`. Default: False, left hands stay
+            left hands, as in the official evaluation.
+        **kwargs: As in :class:`HandDataset`.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: An argument out of its range, or a file does not hold what it
+            should.
+    """
+
+    METAINFO: ClassVar[dict] = hand_metainfo('dexycb')
+
+    def __init__(
+        self,
+        setup: str = 's0',
+        split: str = 'train',
+        index_file: str | None = None,
+        partial: bool = False,
+        mirror_left: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        dexycb_files.choice(setup, split)
+        self.setup = setup
+        self.split = split
+        self.index_file = index_file
+        self.partial = partial
+        super().__init__(mirror_left=mirror_left, **kwargs)
+
+    def read(self) -> HandAnnotations:
+        """Reads and checks the annotations."""
+        index_file = self.index_file and osp.join(self.data_root, self.index_file)
+        return dexycb_files.read_hands(
+            self.data_root, self.setup, self.split, index_file, self.partial
+        )

@@ -1,0 +1,141 @@
+"""Single hands of a data set: what is known of each, and checks of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class HandAnnotations:
+    """Hands, column by column: N rows, of which M samples are made.
+
+    Several images may share a row, as FreiHAND's four versions of each do.
+
+    Attributes:
+        source: File or folder that the rows came from, for messages.
+        image: ``(M,)`` paths of images.
+        row: ``(M,)`` the row of each sample.
+        img_id: ``(M,)`` numbers of the images.
+        keypoints: ``(N, K, 2)`` pixels, origin at the top left.
+        visible: ``(N, K)`` 0 or 1.
+        joints: ``(N, K, 3)`` metres, camera frame of OpenCV: x right, y down, z
+            forward.
+        focal: ``(N, 2)`` focal lengths, pixels.
+        principal: ``(N, 2)`` principal points, pixels.
+        right: ``(N,)`` bool, whether it is a right hand.
+        size: ``(N, 2)`` width and height of the images, pixels, or None where the
+            files do not say.
+        bbox: ``(N, 4)`` left, top, right and bottom, pixels, or None for the box
+            of the keypoints.
+        extra: Further columns ``(N, ...)`` that go into the samples.
+        total: Images of the set, with those that show no hand, where that is known.
+    """
+
+    source: str
+    image: Sequence[str]
+    row: np.ndarray
+    img_id: np.ndarray
+    keypoints: np.ndarray
+    visible: np.ndarray
+    joints: np.ndarray
+    focal: np.ndarray
+    principal: np.ndarray
+    right: np.ndarray
+    size: np.ndarray | None = None
+    bbox: np.ndarray | None = None
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    total: int | None = None
+
+    def boxes(self) -> np.ndarray:
+        """``(N, 4)`` the boxes given, or those of all keypoints."""
+        if self.bbox is not None:
+            return self.bbox
+        low, high = self.keypoints.min(1), self.keypoints.max(1)
+        return np.concatenate([low, high], -1)
+
+    def where(self, sample: int) -> str:
+        """Names a sample, for messages."""
+        return f'{self.source}: entry {self.row[sample]} ({self.image[sample]})'
+
+
+def project(joints: np.ndarray, focal: np.ndarray, principal: np.ndarray) -> np.ndarray:
+    """Projects the joints of each row by the row's own camera.
+
+    Args:
+        joints: ``(N, K, 3)`` metres, camera frame.
+        focal: ``(N, 2)`` pixels.
+        principal: ``(N, 2)`` pixels.
+
+    Returns:
+        ``(N, K, 2)`` pixels; infinite or NaN where a joint has no depth.
+    """
+    with np.errstate(divide='ignore', invalid='ignore'):
+        plane = joints[..., :2] / joints[..., 2:]
+        return plane * focal[:, None] + principal[:, None]
+
+
+def cameras(
+    path: str, name: str, matrices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Focal lengths and principal points of pinhole cameras.
+
+    Args:
+        path: Where they were read, for the message.
+        name: Their key, for the message.
+        matrices: ``(N, 3, 3)``.
+
+    Returns:
+        ``(N, 2)`` and ``(N, 2)`` pixels.
+
+    Raises:
+        ValueError: One has another form than ``[[f, 0, c], [0, f, c], [0, 0, 1]]``
+            with positive f.
+    """
+    matrices = matrices.astype(np.float64)
+    focal = matrices[:, [0, 1], [0, 1]]
+    zeros = matrices[:, [0, 1, 2, 2], [1, 0, 0, 1]]
+    good = np.isfinite(matrices).all((1, 2)) & (focal > 0).all(1)
+    good &= (zeros == 0).all(1) & (matrices[:, 2, 2] == 1)
+    if not good.all():
+        first = int(np.flatnonzero(~good)[0])
+        raise ValueError(
+            f'{path}: {name} of entry {first} is no pinhole camera [[fx, 0, cx], '
+            f'[0, fy, cy], [0, 0, 1]] with positive fx, fy: {matrices[first].tolist()}'
+        )
+    return focal, matrices[:, :2, 2]
+
+
+def faults(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
+    """What is wrong with some rows.
+
+    Args:
+        hands: The rows.
+
+    Returns:
+        Pairs of ``(N,)`` bool, the rows concerned, and what is wrong with them.
+    """
+    with np.errstate(invalid='ignore'):
+        boxes = hands.boxes()
+        low, high = boxes[:, :2], boxes[:, 2:]
+        seen = hands.visible > 0
+        found = [
+            (~_finite(hands.joints), 'its 3D joints are NaN or infinite'),
+            (~_finite(hands.keypoints), 'its 2D joints are NaN or infinite'),
+            (
+                (seen & (hands.joints[..., 2] <= 0)).any(1),
+                'a joint lies behind the camera or on it (z <= 0)',
+            ),
+            (
+                ~_finite(hands.focal)
+                | ~_finite(hands.principal)
+                | (hands.focal <= 0).any(1),
+                'it has no camera: focal lengths must be positive numbers, pixels',
+            ),
+            (~((low < high).all(1) & _finite(boxes)), 'its box has no size'),
+        ]
+    return [(bad, what) for bad, what in found if bad.any()]
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    return np.isfinite(array.reshape(len(array), -1)).all(1)

@@ -1,0 +1,1 @@
+"""The synthetic hands: poses, scenes, pictures, files."""

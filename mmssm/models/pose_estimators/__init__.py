@@ -1,0 +1,5 @@
+"""Pose estimators."""
+
+from .topdown_hand import TopdownHandEstimator
+
+__all__ = ['TopdownHandEstimator']
