@@ -187,7 +187,7 @@ def _measure(block: Block, seconds: float) -> list[Row]:
                     times[name] / times['ours'],
                     gate,
                     details={k: 1e3 * time for k, time in times.items()},
-                    note=f'{most:.2f}x if samples cost nothing',
+                    note=f'at most {most:.2f}x, were samples free',
                 )
             )
     return rows
