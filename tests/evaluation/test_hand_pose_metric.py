@@ -114,18 +114,6 @@ def test_dexycb_file_has_a_line_a_sample_in_the_order_of_images(tmp_path, poses)
     )
 
 
-def test_a_hand_that_its_data_set_mirrored_is_written_as_it_was(tmp_path, poses):
-    pred, gt = poses
-    samples = [sample(pred[0], gt[0], 0), sample(pred[1], gt[1], 1)]
-    samples[1]['mirrored'] = True
-    prefix = str(tmp_path / 'results')
-    evaluate(samples, result_format='dexycb', outfile_prefix=prefix)
-    rows = np.loadtxt(tmp_path / 'results.txt', delimiter=',')[:, 1:]
-    np.testing.assert_allclose(
-        rows.reshape(2, 21, 3)[..., 0], 1000 * pred[:2, :, 0] * [[1], [-1]], atol=1e-4
-    )
-
-
 def test_nyu_file_has_pixels_and_depth(tmp_path, poses):
     pred = poses[0]
     samples = [sample(p, g, i) for i, (p, g) in enumerate(zip(*poses, strict=True))]

@@ -15,7 +15,6 @@ hand_meta_keys = (
     'flip_indices',
     'hand_type',
     'hand_type_valid',
-    'mirrored',
     'focal',
     'principal_pt',
     'root_index',

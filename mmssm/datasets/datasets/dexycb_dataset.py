@@ -32,8 +32,6 @@ class DexYCBDataset(HandDataset):
             million on a slow disk.
         partial: Take what is there of a part of the data set. Default: an error,
             as splits are places in the whole list of sequences.
-        mirror_left: As in :class:`HandDataset`. Default: False, left hands stay
-            left hands, as in the official evaluation.
         **kwargs: As in :class:`HandDataset`.
 
     Raises:
@@ -50,7 +48,6 @@ class DexYCBDataset(HandDataset):
         split: str = 'train',
         index_file: str | None = None,
         partial: bool = False,
-        mirror_left: bool = False,
         **kwargs: Any,
     ) -> None:
         dexycb_files.choice(setup, split)
@@ -58,7 +55,7 @@ class DexYCBDataset(HandDataset):
         self.split = split
         self.index_file = index_file
         self.partial = partial
-        super().__init__(mirror_left=mirror_left, **kwargs)
+        super().__init__(**kwargs)
 
     def read(self) -> HandAnnotations:
         """Reads and checks the annotations."""

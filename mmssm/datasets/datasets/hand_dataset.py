@@ -13,7 +13,6 @@ from mmpose.datasets.datasets import BaseCocoStyleDataset
 from mmssm.datasets.datasets.clip_dataset import SKELETON_KEYS
 from mmssm.datasets.hand_annotations import HandAnnotations, faults
 from mmssm.datasets.metainfo import hand_metainfo
-from mmssm.datasets.transforms.checked_image import CheckedImageMixin
 
 
 class HandDataset(BaseCocoStyleDataset):
@@ -31,16 +30,11 @@ class HandDataset(BaseCocoStyleDataset):
     - ``keypoints_cam (1, K, 3)`` metres in the camera's frame (x right, y down, z
       forward), ``focal (1, 2)`` and ``principal_pt (1, 2)`` pixels;
     - ``hand_type (1, 2)``, ``[1, 0]`` for right and ``[0, 1]`` for left, as
-      MMPose's ``InterHand3DDataset``; ``mirrored``, whether ``mirror_left``
-      turned this left hand into a right one;
+      MMPose's ``InterHand3DDataset``;
     - ``root_index``, also in ``metainfo``: the joint whose depth is given to a
       method and which errors are relative to.
 
     Args:
-        mirror_left: Make right hands of left ones: image, joints and camera are
-            mirrored (``x -> width - 1 - x``). The pipeline must then load images
-            with ``mmssm.LoadCheckedImage`` or ``mmssm.LoadDepthImage``, which
-            mirror them.
         invalid: What to do with annotations that do not hold (NaN, behind the
             camera, boxes of no size): ``'raise'``, or ``'skip'`` them with a
             warning that counts them.
@@ -59,7 +53,6 @@ class HandDataset(BaseCocoStyleDataset):
 
     def __init__(
         self,
-        mirror_left: bool = False,
         invalid: str = 'raise',
         data_root: str | None = None,
         metainfo: dict | None = None,
@@ -72,7 +65,6 @@ class HandDataset(BaseCocoStyleDataset):
     ) -> None:
         if invalid not in ('raise', 'skip'):
             raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
-        self.mirror_left = mirror_left
         self.invalid = invalid
         self.hands: HandAnnotations
         super().__init__(
@@ -86,7 +78,6 @@ class HandDataset(BaseCocoStyleDataset):
             lazy_init=True,
             max_refetch=max_refetch,
         )
-        self._check_pipeline()
         if not lazy_init:
             self.full_init()
 
@@ -111,16 +102,6 @@ class HandDataset(BaseCocoStyleDataset):
             'root_joint': root,
             'root_index': parsed['keypoint_name2id'][root],
         }
-
-    def _check_pipeline(self) -> None:
-        steps = self.pipeline.transforms
-        able = any(isinstance(step, CheckedImageMixin) for step in steps)
-        if self.mirror_left and steps and not able:
-            raise ValueError(
-                'mirror_left needs a transform that mirrors the images: load them '
-                'with mmssm.LoadCheckedImage or mmssm.LoadDepthImage; found '
-                f'{[type(step).__name__ for step in steps]}'
-            )
 
     def load_data_list(self) -> list[dict]:
         """One entry per hand; it is gathered when it is asked for.
@@ -154,11 +135,6 @@ class HandDataset(BaseCocoStyleDataset):
             raise ValueError(
                 f'{hands.source} has {found} joints to a hand, the metainfo '
                 f'{wanted}: give the metainfo of these joints'
-            )
-        if self.mirror_left and hands.size is None:
-            raise ValueError(
-                f'{hands.source} does not say how wide its images are: without that '
-                'mirror_left cannot mirror joints'
             )
 
     def get_data_info(self, idx: int) -> dict:
@@ -195,14 +171,11 @@ class HandDataset(BaseCocoStyleDataset):
             'principal_pt': hands.principal[None, row].astype(np.float32),
             'hand_type': np.array([[right, not right]], np.float32),
             'hand_type_valid': np.ones(1, np.float32),
-            'mirrored': False,
         }
         for name, column in hands.extra.items():
             info[name] = column[None, row]
         if hands.size is not None:
             info['image_size'] = tuple(hands.size[row].tolist())
-        if self.mirror_left and not right:
-            mirror(info)
         return info
 
     def _bbox(self, row: int) -> np.ndarray:
@@ -226,22 +199,3 @@ class HandDataset(BaseCocoStyleDataset):
                 'a sample by another'
             )
         return data
-
-
-def mirror(info: dict) -> None:
-    """Mirrors a sample from left to right, in place.
-
-    What :func:`mmcv.imflip` does to the image: pixel x goes to ``width - 1 - x``.
-
-    Args:
-        info: A sample of :class:`HandDataset` with ``image_size``.
-    """
-    last = info['image_size'][0] - 1
-    info['keypoints'][..., 0] = last - info['keypoints'][..., 0]
-    info['bbox'][..., [0, 2]] = last - info['bbox'][..., [2, 0]]
-    info['principal_pt'][..., 0] = last - info['principal_pt'][..., 0]
-    for name in ('keypoints_cam', 'vertices', 'cube_center'):
-        if name in info:
-            info[name] = info[name] * np.array([-1, 1, 1], info[name].dtype)
-    info['hand_type'] = info['hand_type'][..., ::-1].copy()
-    info['mirrored'] = True

@@ -115,8 +115,6 @@ class CheckedImageMixin:
                 raise UnreadableImage(f'{message}{error}') from error
             print_log(f'{message}{error}; another is used', 'current', WARNING)
             return None
-        if results.get('mirrored'):
-            image = mmcv.imflip(image)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
@@ -128,11 +126,10 @@ class LoadCheckedImage(CheckedImageMixin, LoadImage):
 
     What MMPose's ``LoadImage`` cannot do: it decodes an image of any size,
     takes a file that was cut short for whole, and its error does not say which
-    sample is concerned. This one also mirrors the image of a sample that its
-    dataset mirrored (``mirror_left``).
+    sample is concerned.
 
-    Required keys: ``img_path``; ``sample_idx``, ``image_size`` and ``mirrored``
-    are used if there. Added keys: ``img``, ``img_shape``, ``ori_shape``.
+    Required keys: ``img_path``; ``sample_idx`` and ``image_size`` are used
+    if there. Added keys: ``img``, ``img_shape``, ``ori_shape``.
 
     Args:
         max_pixels: Pixels of the largest image that is decoded.

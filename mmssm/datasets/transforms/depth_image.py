@@ -40,8 +40,8 @@ class LoadDepthImage(CheckedImageMixin, BaseTransform):
     What MMPose's ``LoadImage`` cannot do: put the two bytes together. Spoiled
     files are dealt with as in :class:`LoadCheckedImage`.
 
-    Required keys: ``img_path``; ``sample_idx``, ``image_size`` and ``mirrored``
-    are used if there. Added keys: ``img (H, W)`` float32, metres, 0 where there is
+    Required keys: ``img_path``; ``sample_idx`` and ``image_size`` are used
+    if there. Added keys: ``img (H, W)`` float32, metres, 0 where there is
     no depth; ``img_shape``, ``ori_shape``.
 
     Args:

@@ -47,8 +47,7 @@ ERRORS: dict[str, tuple[str, Callable, Callable]] = {
 
 
 def _xyz(sample: dict, keypoints_3d: np.ndarray) -> np.ndarray:
-    # of a left hand that its data set mirrored, camera and all
-    return keypoints_3d * [-1 if sample.get('mirrored', False) else 1, 1, 1]
+    return keypoints_3d
 
 
 def _uvd(sample: dict, keypoints_3d: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers import freihand, interhand, nyu, rhd
+from helpers import freihand, interhand, nyu
 from helpers.modules import ROOT, load_script
 from PIL import Image
 
@@ -65,15 +65,6 @@ def test_depth_is_grey_from_near_to_far(tmp_path, tool, drawn):
     image, _ = drawn[0]
     assert (image[..., 0] == image[..., 1]).all()
     assert image.min() == 0 and (image == 255).mean() > 0.5
-
-
-def test_mirrored_hands_are_drawn_on_mirrored_images(tmp_path, tool, drawn):
-    rhd.write(tmp_path)
-    browse(tool, 'rhd3d', tmp_path, 'original', 2, mirror_left=True)
-    (right, _), (left, _) = drawn
-    # the helper's pictures are blue on the left
-    assert right[40:, :20, 2].mean() > 100 > right[40:, -20:, 2].mean()
-    assert left[40:, :20, 2].mean() < 100 < left[40:, -20:, 2].mean()
 
 
 def test_a_picture_is_written(tmp_path, tool):
