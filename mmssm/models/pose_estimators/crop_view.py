@@ -149,9 +149,8 @@ def average_hands(hands: Sequence[InstanceData]) -> InstanceData:
     """
     if len(hands) == 1:
         return hands[0]
-    fields = {
-        name: np.stack([hand.get(name) for hand in hands]) for name in hands[0].keys()
-    }
+    names = [name for name, _ in hands[0].items()]
+    fields = {name: np.stack([hand.get(name) for hand in hands]) for name in names}
     mean = InstanceData(**{name: value.mean(0) for name, value in fields.items()})
     for name in ('mano_global_orient', 'mano_hand_pose'):
         mean.set_field(mean_rotation(torch.from_numpy(fields[name])).numpy(), name)
