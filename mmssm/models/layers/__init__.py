@@ -13,6 +13,7 @@ from .gated_conv import GatedConv
 from .graph_conv import GraphConv
 from .gss_block import GSSBlock
 from .local_mix import LocalMix
+from .mano import MANO, HandMesh
 from .node_graph_conv import NodeGraphConv
 from .normed_stages import NormedStages
 from .row_scan import RowScan
@@ -25,6 +26,7 @@ from .vss_block import VSSBlock
 
 __all__ = [
     'DSSM',
+    'MANO',
     'S6',
     'SS2D',
     'CausalDWConv1d',
@@ -35,6 +37,7 @@ __all__ = [
     'GSSBlock',
     'GatedConv',
     'GraphConv',
+    'HandMesh',
     'LocalMix',
     'NodeGraphConv',
     'NormedStages',
