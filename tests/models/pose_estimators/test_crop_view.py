@@ -182,3 +182,16 @@ def test_means_are_means_and_rotations_stay_rotations():
     assert (np.linalg.det(rotations) > 0).all()
     expected = weak_perspective_translation(torch.from_numpy(mean.pred_cam))
     np.testing.assert_allclose(mean.cam_t[:, 2], expected[:, 2])
+
+
+def test_hands_are_averaged_at_the_wrist_and_stay_where_they_are():
+    one = predicted()
+    other = one.clone()
+    shift = np.array([[0.02, -0.03, 0.0]])
+    other.keypoints_3d = one.keypoints_3d + shift
+    other.mesh_vertices = one.mesh_vertices + shift
+    other.cam_t = one.cam_t - shift
+    other.pred_cam = one.pred_cam - [[0, 0.02, -0.03]]
+    mean = average_hands([one, other])
+    for name, value in one.items():
+        np.testing.assert_allclose(mean.get(name), value, atol=1e-9, err_msg=name)
