@@ -43,13 +43,13 @@ class HandPoseDataset(Dataset):
         require_keys(ann_file, what, arrays, ['hand_pose', 'betas'])
         pose = check_shape(ann_file, 'hand_pose', arrays['hand_pose'], (None, None))
         betas = check_shape(ann_file, 'betas', arrays['betas'], (len(pose), None))
-        check_finite(ann_file, 'hand_pose', pose)
-        check_finite(ann_file, 'betas', betas)
         if not len(pose) or pose.shape[1] % 3:
             raise ValueError(
                 f'{ann_file}: expected hand_pose to be rows of three numbers a joint, '
                 f'found {pose.shape}'
             )
+        check_finite(ann_file, 'hand_pose', pose)
+        check_finite(ann_file, 'betas', betas)
         self.hand_pose = torch.from_numpy(pose.astype(np.float32))
         self.betas = torch.from_numpy(betas.astype(np.float32))
 

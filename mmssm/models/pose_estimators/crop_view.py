@@ -135,11 +135,13 @@ def _turn(hand: InstanceData, side: int, turn: np.ndarray) -> None:
 def average_hands(hands: Sequence[InstanceData]) -> InstanceData:
     """The mean of several predictions of one hand in one crop.
 
-    Means are taken of joints, in the crop and in space, of vertices, of shape
-    coefficients and of the weak-perspective cameras; rotations have their mean on
-    SO(3). Depths have their harmonic mean, for they are proportional to 1 / s. So
-    the joints and vertices are means of the hands and, where these differ in pose,
-    not exactly those of the mean parameters.
+    Hands are laid on the first one's wrist, and their cameras moved along, for where
+    the wrist is in the hand's frame depends on shape and side. Then means are taken
+    of joints, in the crop and in space, of vertices, of shape coefficients and of
+    the weak-perspective cameras; rotations have their mean on SO(3), depths their
+    harmonic mean, for they are proportional to 1 / s. So joints and vertices are
+    means of the hands and, where these differ in pose, not exactly those of the mean
+    parameters.
 
     Args:
         hands: Fields as of :meth:`CropView.undo`.
@@ -149,9 +151,14 @@ def average_hands(hands: Sequence[InstanceData]) -> InstanceData:
     """
     if len(hands) == 1:
         return hands[0]
-    fields = {
-        name: np.stack([hand.get(name) for hand in hands]) for name in hands[0].keys()
-    }
+    names = [name for name, _ in hands[0].items()]
+    fields = {name: np.stack([hand.get(name) for hand in hands]) for name in names}
+    wrists = fields['keypoints_3d'][:, :, WRIST]
+    shift = wrists[0] - wrists
+    for name in ('keypoints_3d', 'mesh_vertices'):
+        fields[name] += shift[:, :, None]
+    for name, places in (('pred_cam', slice(1, 3)), ('cam_t', slice(0, 2))):
+        fields[name][..., places] -= shift[..., :2]
     mean = InstanceData(**{name: value.mean(0) for name, value in fields.items()})
     for name in ('mano_global_orient', 'mano_hand_pose'):
         mean.set_field(mean_rotation(torch.from_numpy(fields[name])).numpy(), name)
