@@ -1,5 +1,6 @@
 """The parts that models are built of."""
 
+from .autocast import without_autocast
 from .causal_dwconv import CausalDWConv1d
 from .conv_block import ConvBlock
 from .cross_paths import cross_paths
@@ -34,4 +35,5 @@ __all__ = [
     'StrideMix',
     'VSSBlock',
     'cross_paths',
+    'without_autocast',
 ]
