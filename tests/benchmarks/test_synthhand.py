@@ -6,6 +6,8 @@ from helpers import freihand
 from helpers.modules import ROOT, load_script
 from mmengine.config import Config
 
+from benchmarks import _runs, _synthhand
+
 
 @pytest.fixture(scope='module')
 def script():
@@ -14,8 +16,8 @@ def script():
 
 def test_backbones_differ_in_nothing_else(script):
     configs = {
-        name: Config.fromfile(ROOT / script.config_path(name)).to_dict()
-        for name in script.BACKBONES
+        name: Config.fromfile(ROOT / script.BENCHMARK.config_path(name)).to_dict()
+        for name in script.BENCHMARK.configs
     }
     for config in configs.values():
         del config['model']['backbone']
@@ -47,7 +49,7 @@ def result(backbone, seed, error):
 def test_table_has_mean_and_spread(script):
     results = [result('ResNet-50', seed, 10.0 + seed) for seed in (2, 0, 1)]
     mean_hand = {'backbone': 'mean hand', 'metrics': results[0]['metrics']}
-    table = script.table([*results, mean_hand], {'machine': 'two cores'})
+    table = script.BENCHMARK.table([*results, mean_hand], {'machine': 'two cores'})
     rows = [line for line in table.splitlines() if line.startswith('| ')]
     assert len({row.count('|') for row in rows}) == 1
     cells = [cell.strip() for cell in rows[1].strip('|').split('|')]
@@ -62,7 +64,8 @@ def test_table_has_mean_and_spread(script):
 def test_the_mean_hand_is_that_of_the_training(script, tmp_path):
     for split in ('training', 'evaluation'):
         freihand.write(tmp_path, split=split, versions=1)
-    config = script.load_config(script.config_path('ResNet-50'), tmp_path)
+    path = script.BENCHMARK.config_path('ResNet-50')
+    config = _synthhand.load_config(path, tmp_path)
     found = script.mean_hand(config)
     joints = np.array(freihand.data()['xyz'])
     joints -= joints[:, :1]
@@ -72,18 +75,19 @@ def test_the_mean_hand_is_that_of_the_training(script, tmp_path):
 
 
 def test_networks_are_counted_and_timed(script, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, 'SPEED_BATCHES', (1,))
-    monkeypatch.setattr(script, 'SPEED_REPEATS', 2)
-    config = script.load_config(script.config_path('ResNet-50'), tmp_path)
+    monkeypatch.setattr(_synthhand, 'SPEED_BATCHES', (1,))
+    monkeypatch.setattr(_synthhand, 'SPEED_REPEATS', 2)
+    path = script.BENCHMARK.config_path('ResNet-50')
+    config = _synthhand.load_config(path, tmp_path)
     config.codec.input_size = config.model.head.decoder.input_size = (64, 32)
-    measured = script.measure_network(config)
+    measured = _synthhand.measure_network(config)
     assert measured['params'] == 34_006_122
     assert len(measured['images_per_second']['1']) == 2
     assert 0 < measured['macs'] < 1e9
 
 
 def test_a_run_that_ended_is_kept(script, tmp_path, monkeypatch):
-    name = script.BACKBONES['ResNet-50']
+    name = script.BENCHMARK.configs['ResNet-50']
     kept = tmp_path / f'{name}-seed1' / 'result.json'
     kept.parent.mkdir()
     terms = dict(backbone='ResNet-50', seed=1, minutes=6.0, threads=2)
@@ -92,13 +96,13 @@ def test_a_run_that_ended_is_kept(script, tmp_path, monkeypatch):
     def refuse(command, log, threads):
         raise RuntimeError('a new run')
 
-    monkeypatch.setattr(script, 'run', refuse)
+    monkeypatch.setattr(_runs, 'run', refuse)
     again = (tmp_path, tmp_path)
-    assert script.measure('ResNet-50', 1, *again, 6.0, 2)['iterations'] == 7
+    assert script.BENCHMARK.measure('ResNet-50', 1, *again, 6.0, 2)['iterations'] == 7
     with pytest.raises(RuntimeError, match='a new run'):
-        script.measure('ResNet-50', 1, *again, 5.0, 2)
+        script.BENCHMARK.measure('ResNet-50', 1, *again, 5.0, 2)
 
 
 def test_time_must_be_positive(script, tmp_path):
     with pytest.raises(SystemExit):
-        script.parse_args(['--out', str(tmp_path), '--minutes', '0'])
+        script.BENCHMARK.main('', ['--out', str(tmp_path), '--minutes', '0'])
