@@ -9,13 +9,14 @@ from .hooks import (
     ReseedHook,
     ResumableCheckpointHook,
 )
-from .optimizers import MambaOptimWrapperConstructor
+from .optimizers import MambaOptimWrapperConstructor, PriorOptimWrapperConstructor
 
 __all__ = [
     'DeformSamplesHook',
     'InvalidLossHook',
     'MambaOptimWrapperConstructor',
     'Pose3dVisualizationHook',
+    'PriorOptimWrapperConstructor',
     'ReseedHook',
     'ResumableCheckpointHook',
 ]
