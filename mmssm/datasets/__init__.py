@@ -17,10 +17,14 @@ from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import (
     DetectorNoise,
     GroundTruth2D,
+    HandMeshCropAffine,
+    HandMeshCropBox,
+    HandMeshCropJitter,
     LoadCheckedImage,
     LoadDepthImage,
     MirrorLeftHand,
     NormalizeDepth,
+    RandomChannelGain,
     RandomMirrorHand,
     TopdownDepthAffine,
 )
@@ -32,6 +36,9 @@ __all__ = [
     'EpochSampler',
     'FreiHAND3DDataset',
     'GroundTruth2D',
+    'HandMeshCropAffine',
+    'HandMeshCropBox',
+    'HandMeshCropJitter',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
     'InterHand3DDataset',
@@ -43,6 +50,7 @@ __all__ = [
     'NYUHandDataset',
     'NormalizeDepth',
     'RHD3DDataset',
+    'RandomChannelGain',
     'RandomMirrorHand',
     'TopdownDepthAffine',
 ]
