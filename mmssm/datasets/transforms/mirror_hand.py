@@ -6,7 +6,6 @@ from mmcv.transforms.utils import cache_randomness
 
 from mmssm.registry import TRANSFORMS
 
-
 SIGNS = {
     'transformed_keypoints_cam': (-1, 1, 1),
     'transformed_vertices': (-1, 1, 1),
