@@ -9,6 +9,7 @@ from .dssm import DSSM
 from .gated_conv import GatedConv
 from .graph_conv import GraphConv
 from .local_mix import LocalMix
+from .mano import MANO, HandMesh
 from .row_scan import RowScan
 from .s6 import S6
 from .ss2d import SS2D, PathCache
@@ -17,6 +18,7 @@ from .vss_block import VSSBlock
 
 __all__ = [
     'DSSM',
+    'MANO',
     'S6',
     'SS2D',
     'CausalDWConv1d',
@@ -25,6 +27,7 @@ __all__ = [
     'DownConv',
     'GatedConv',
     'GraphConv',
+    'HandMesh',
     'LocalMix',
     'PathCache',
     'RowScan',
