@@ -18,10 +18,14 @@ from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import (
     DetectorNoise,
     GroundTruth2D,
+    HandMeshCropAffine,
+    HandMeshCropBox,
+    HandMeshCropJitter,
     LoadCheckedImage,
     LoadDepthImage,
     MirrorLeftHand,
     NormalizeDepth,
+    RandomChannelGain,
     RandomMirrorHand,
     TopdownDepthAffine,
 )
@@ -33,6 +37,9 @@ __all__ = [
     'EpochSampler',
     'FreiHAND3DDataset',
     'GroundTruth2D',
+    'HandMeshCropAffine',
+    'HandMeshCropBox',
+    'HandMeshCropJitter',
     'HandPoseDataset',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
@@ -45,6 +52,7 @@ __all__ = [
     'NYUHandDataset',
     'NormalizeDepth',
     'RHD3DDataset',
+    'RandomChannelGain',
     'RandomMirrorHand',
     'TopdownDepthAffine',
 ]
