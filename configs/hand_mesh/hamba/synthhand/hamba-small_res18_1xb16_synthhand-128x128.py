@@ -46,6 +46,7 @@ train_pipeline = [
     dict(type='mmssm.HandMeshCropBox', factor=1.4, aspect=None),
     dict(type='mmssm.HandMeshCropJitter', scale=0.15, rotation=20, shift=0.05),
     dict(type='mmssm.HandMeshCropAffine', input_size=codec['input_size']),
+    dict(type='mmssm.MirrorLeftHand'),
     dict(type='mmssm.RandomChannelGain'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys={{_base_.hand_mesh_meta_keys}}),
@@ -54,6 +55,7 @@ val_pipeline = [
     dict(type='mmssm.LoadCheckedImage'),
     dict(type='mmssm.HandMeshCropBox', factor=1.4, aspect=None),
     dict(type='mmssm.HandMeshCropAffine', input_size=codec['input_size']),
+    dict(type='mmssm.MirrorLeftHand'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys={{_base_.hand_mesh_meta_keys}}),
 ]
