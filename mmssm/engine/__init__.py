@@ -4,6 +4,7 @@ import mmssm.registry  # noqa: F401  cures the host before it is imported
 
 from .hooks import (
     DeformSamplesHook,
+    HandMeshVisualizationHook,
     InvalidLossHook,
     Pose3dVisualizationHook,
     ReseedHook,
@@ -13,6 +14,7 @@ from .optimizers import MambaOptimWrapperConstructor, PriorOptimWrapperConstruct
 
 __all__ = [
     'DeformSamplesHook',
+    'HandMeshVisualizationHook',
     'InvalidLossHook',
     'MambaOptimWrapperConstructor',
     'Pose3dVisualizationHook',
