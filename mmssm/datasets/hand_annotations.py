@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-
 MESH_COLUMNS = {
     'vertices': None,
     'mano_pose': 'has_mano_pose',
