@@ -12,7 +12,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import UnionType
 from typing import Any
 
@@ -365,6 +365,30 @@ def texts(path: str, name: str, values: Any, count: int) -> np.ndarray:
             f'{array.shape}'
         )
     return array
+
+
+def check_inside(path: str, where: str, name: str) -> str:
+    """Checks that a file's name, as another file has it, leads out of no folder.
+
+    Args:
+        path: The file that has the name, for the message.
+        where: Where in it, for the message.
+        name: The name.
+
+    Returns:
+        ``name``.
+
+    Raises:
+        ValueError: It is absolute, goes up with ``..``, or is no name.
+    """
+    parts = PureWindowsPath(name).parts  # splits at both kinds of slashes
+    bad = not parts or '..' in parts or '\0' in name
+    if bad or name[0] in '/\\' or PureWindowsPath(name).drive:
+        raise ValueError(
+            f'{path}: {where} names {name!r}, which may lie outside of the folder: '
+            "expected a relative path without '..'; do not use this file"
+        )
+    return name
 
 
 def match(path: str, name: str, pattern: str, text: str, example: str) -> re.Match:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from logging import WARNING
 from os import path as osp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml  # type: ignore[import-untyped]
@@ -140,7 +140,8 @@ class Recording(NamedTuple):
         name: ``<subject>/<sequence>``.
         frames: Frames of each camera.
         right: Whether the hand is a right hand.
-        calibration: Folder of the hand's shape, ``mano_<calibration>``.
+        calibration: Folder of the hand's shape, ``mano_<calibration>``; None where
+            it is not named.
     """
 
     subject: int
@@ -148,7 +149,7 @@ class Recording(NamedTuple):
     name: str
     frames: int
     right: bool
-    calibration: str
+    calibration: str | None = None
 
 
 def list_sequences(root: str, chosen: Choice, partial: bool = False) -> list[Recording]:
@@ -192,7 +193,7 @@ def list_sequences(root: str, chosen: Choice, partial: bool = False) -> list[Rec
 def _read_sequence(root: str, subject: int, place: int, folder: str) -> Recording:
     name = f'{SUBJECTS[subject]}/{folder}'
     path = osp.join(root, name, 'meta.yml')
-    meta = _read_yaml(path, ('num_frames', 'mano_sides', 'mano_calib'))
+    meta = _read_yaml(path, ('num_frames', 'mano_sides'))
     frames, sides = meta['num_frames'], meta['mano_sides']
     if not isinstance(frames, int) or not 0 < frames <= MOST_FRAMES:
         raise ValueError(
@@ -202,19 +203,21 @@ def _read_sequence(root: str, subject: int, place: int, folder: str) -> Recordin
         raise ValueError(
             f"{path}: expected mano_sides ['right'] or ['left'], found {sides!r}"
         )
-    calibration = meta['mano_calib']
-    plain = (
-        isinstance(calibration, list)
-        and len(calibration) == 1
-        and isinstance(calibration[0], str)
-        and re.fullmatch(r'[\w-]+', calibration[0])
-    )
-    if not plain:
+    calibration = _calibration(path, meta.get('mano_calib'))
+    return Recording(subject, place, name, frames, sides == ['right'], calibration)
+
+
+def _calibration(path: str, names: Any) -> str | None:
+    """The one name, which becomes that of a folder."""
+    if names is None:
+        return None
+    one = isinstance(names, list) and len(names) == 1 and isinstance(names[0], str)
+    if not one or not re.fullmatch(r'[\w-]+', names[0]):
         raise ValueError(
             f'{path}: expected mano_calib to be one name of letters, digits and '
-            f'dashes, found {calibration!r}'
+            f'dashes, found {names!r}'
         )
-    return Recording(subject, place, name, frames, sides == ['right'], calibration[0])
+    return names[0]
 
 
 def _read_yaml(path: str, keys: tuple[str, ...]) -> Mapping:
@@ -257,12 +260,14 @@ def read_shape(root: str, recording: Recording) -> np.ndarray:
         recording: The recording.
 
     Returns:
-        ``(10,)`` shape coefficients of MANO.
+        ``(10,)`` shape coefficients of MANO; NaN where no calibration is named.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It does not hold what it should.
     """
+    if recording.calibration is None:
+        return np.full(10, np.nan)
     folder = f'mano_{recording.calibration}'
     path = osp.join(root, 'calibration', folder, 'mano.yml')
     return check_shape(path, 'betas', _read_yaml(path, ('betas',))['betas'], (10,))
@@ -278,7 +283,8 @@ class Labels(NamedTuple):
         joint_3d: ``(N, 21, 3)`` metres, camera frame; -1 without a hand.
         joint_2d: ``(N, 21, 2)`` pixels; -1 without a hand.
         pose_m: ``(N, 51)`` MANO: axis-angle of the wrist, 45 coefficients of
-            principal components, translation in metres; 0 where not known.
+            principal components, translation in metres; 0 where not known, NaN
+            where the files lack it.
     """
 
     sequence: np.ndarray
@@ -331,6 +337,9 @@ def _places(
 LABEL_SHAPES = {'joint_3d': (1, 21, 3), 'joint_2d': (1, 21, 2), 'pose_m': (1, 51)}
 """What is read of a label file; ``seg``, most of the file, is not."""
 
+OPTIONAL = ('pose_m', 'betas')
+"""What is needed for MANO's parameters alone."""
+
 
 def _read_label(path: str) -> list[np.ndarray]:
     require(path, 'label file', PREPARATION)
@@ -339,7 +348,8 @@ def _read_label(path: str) -> list[np.ndarray]:
             found = {key: data[key] for key in LABEL_SHAPES if key in data}
     except (*DAMAGED, AttributeError) as error:
         raise damaged(path, 'label file', error) from error
-    require_keys(path, 'the file', found, LABEL_SHAPES)
+    require_keys(path, 'the file', found, set(LABEL_SHAPES) - set(OPTIONAL))
+    found.setdefault('pose_m', np.full((1, 51), np.nan))
     return [
         check_shape(path, key, found[key], shape)[0]
         for key, shape in LABEL_SHAPES.items()
@@ -394,7 +404,6 @@ def write_index(root: str, path: str, partial: bool = False) -> int:
         name=np.array([one.name for one in sequences]),
         frames=np.array([one.frames for one in sequences]),
         right=np.array([one.right for one in sequences]),
-        calibration=np.array([one.calibration for one in sequences]),
         betas=np.array([read_shape(root, one) for one in sequences]),
         intrinsics=intrinsics,
     )
@@ -416,7 +425,7 @@ class Index(NamedTuple):
         sequences: The recordings.
         labels: Their labels.
         intrinsics: ``(8, 4)`` fx, fy, cx, cy of the cameras, pixels.
-        betas: ``(S, 10)`` shape coefficients of each recording.
+        betas: ``(S, 10)`` shape coefficients of each recording; NaN where not known.
     """
 
     sequences: list[Recording]
@@ -440,12 +449,14 @@ def read_index(path: str) -> Index:
     """
     preparation = 'tools/dataset_converters/dexycb_index.py makes it'
     data = read_npz(path, 'index', preparation)
-    require_keys(path, 'the file', data, (*INDEX_SHAPES, 'name', 'calibration'))
+    require_keys(path, 'the file', data, {*INDEX_SHAPES, 'name'} - set(OPTIONAL))
+    for key in OPTIONAL:
+        size = len(data['subject'] if key == 'betas' else data['frame'])
+        data.setdefault(key, np.full((size, INDEX_SHAPES[key][1]), np.nan))
     for key, shape in INDEX_SHAPES.items():
         check_shape(path, key, data[key], shape)
     count, rows = len(data['subject']), len(data['frame'])
     names = texts(path, 'name', data['name'], count)
-    calibrations = texts(path, 'calibration', data['calibration'], count)
     for keys, size in (
         (('subject', 'place', 'frames', 'right', 'betas'), count),
         (Labels._fields, rows),
@@ -465,7 +476,6 @@ def read_index(path: str) -> Index:
             str(names[i]),
             int(data['frames'][i]),
             bool(data['right'][i]),
-            str(calibrations[i]),
         )
         for i in range(count)
     ]
@@ -548,11 +558,16 @@ def read_hands(
         right=right[labels.sequence],
         size=np.tile(SIZE, (len(there), 1)),
         total=total,
-        extra={} if mano is None else _parameters(labels, right, betas, mano),
+        extra=(
+            {}
+            if mano is None
+            else _parameters(index_file or root, labels, right, betas, mano)
+        ),
     )
 
 
 def _parameters(
+    source: str,
     labels: Labels,
     right: np.ndarray,
     betas: np.ndarray,
@@ -563,6 +578,11 @@ def _parameters(
     The shapes of left hands are those of a left model whose first shape direction
     has the wrong sign, so that no right hand is their mirror image: not known here.
     """
+    if np.isnan(labels.pose_m).any():
+        raise ValueError(
+            f'{source} lacks pose_m of some hands; an index that was made without them '
+            'must be made again: tools/dataset_converters/dexycb_index.py'
+        )
     pose = np.full((len(labels.frame), 48), np.nan)
     stored = labels.pose_m.any(1)
     for side, space in mano.items():

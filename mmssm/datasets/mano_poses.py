@@ -6,12 +6,10 @@ they become axis-angle with the mean pose included. The mean and the components 
 in the model's file, which its licence keeps out of this package.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mmssm.datasets.annotation_files import check_shape, read_npz
 from mmssm.geometry.hand_model import free_hand_file, load_hand_model
 
 FREE_HAND = 'free_hand'
@@ -29,13 +27,13 @@ class PoseSpace(NamedTuple):
     Attributes:
         source: The model's file.
         mean: ``(3 (J - 1),)`` mean pose, axis-angle, radians.
-        components: ``(C, 3 (J - 1))`` principal components in rows, or None where
+        components: ``(C, 3 (J - 1))`` principal components in rows; C is 0 where
             the file has none.
     """
 
     source: str
     mean: np.ndarray
-    components: np.ndarray | None
+    components: np.ndarray
 
 
 def read_pose_space(model: str, fingers: int = 45) -> PoseSpace:
@@ -51,22 +49,17 @@ def read_pose_space(model: str, fingers: int = 45) -> PoseSpace:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is damaged, or a model of another hand.
+        pickle.UnpicklingError: A ``.pkl`` asks for what is not data.
     """
     path = free_hand_file() if model == FREE_HAND else model
-    mean = load_hand_model(path).hands_mean.double().numpy().reshape(-1)
+    hand = load_hand_model(path)
+    mean = hand.hands_mean.double().numpy().reshape(-1)
     if len(mean) != fingers:
         raise ValueError(
             f'{path}: expected hands_mean of {fingers} numbers, as the poses of the '
             f'data set have, found {len(mean)}; {PREPARATION}'
         )
-    components = None
-    if Path(path).suffix == '.npz':
-        data = read_npz(path, 'hand model', PREPARATION)
-        if 'hands_components' in data:
-            components = check_shape(
-                path, 'hands_components', data['hands_components'], (None, fingers)
-            ).astype(np.float64)
-    return PoseSpace(path, mean, components)
+    return PoseSpace(path, mean, hand.hands_components.double().numpy())
 
 
 def add_mean(pose: np.ndarray, space: PoseSpace) -> np.ndarray:
@@ -97,11 +90,10 @@ def from_components(pose: np.ndarray, space: PoseSpace) -> np.ndarray:
         ValueError: The model has no components, or fewer.
     """
     count = pose.shape[1] - 3
-    if space.components is None or len(space.components) < count:
-        found = 'none' if space.components is None else len(space.components)
+    if len(space.components) < count:
         raise ValueError(
             f'{space.source}: expected hands_components with {count} rows, found '
-            f'{found}; {PREPARATION}'
+            f'{len(space.components)}; {PREPARATION}'
         )
     fingers = pose[:, 3:].astype(np.float64) @ space.components[:count]
     return add_mean(np.concatenate([pose[:, :3], fingers], 1), space)

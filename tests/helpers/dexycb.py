@@ -105,7 +105,6 @@ def index(sequences=100, frames=1):
         ),
         'frames': np.full(len(subject), frames),
         'right': place % 2 == 0,
-        'calibration': np.full(len(subject), '20200101-right'),
         'betas': np.zeros((len(subject), 10)),
         'intrinsics': matrices[:, [0, 1, 0, 1], [0, 1, 2, 2]],
     }

@@ -2,7 +2,13 @@ from mmssm.datasets.datasets.assemblyhands_dataset import AssemblyHandsDataset
 from mmssm.datasets.datasets.dexycb_dataset import DexYCBDataset
 from mmssm.datasets.datasets.freihand_dataset import FreiHAND3DDataset
 from mmssm.datasets.datasets.h36m_dataset import Human36mDataset
+from mmssm.datasets.datasets.hamer_dataset import (
+    HandMeshNpzDataset,
+    HandMeshTarDataset,
+)
 from mmssm.datasets.datasets.hand_poses import HandPoseDataset
+from mmssm.datasets.datasets.hint_dataset import HIntDataset
+from mmssm.datasets.datasets.ho3d_dataset import HO3DDataset
 from mmssm.datasets.datasets.interhand_dataset import InterHand3DDataset
 from mmssm.datasets.datasets.mocap_dataset import MocapDataset
 from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
@@ -14,6 +20,10 @@ __all__ = [
     'AssemblyHandsDataset',
     'DexYCBDataset',
     'FreiHAND3DDataset',
+    'HIntDataset',
+    'HO3DDataset',
+    'HandMeshNpzDataset',
+    'HandMeshTarDataset',
     'HandPoseDataset',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
