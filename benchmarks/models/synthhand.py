@@ -1,11 +1,11 @@
-"""DF-Mamba beside ResNet-50 on generated hands: same framework, same time.
+"""DF-Mamba beside ResNet-50 on generated hands: same framework, same iterations.
 
-    python benchmarks/models/synthhand.py --out DIR [--minutes 7] [--data DATA]
+    python benchmarks/models/synthhand.py --out DIR [--iterations 300] [--data DATA]
 
-Each backbone is trained in the same framework, on the same images, for the same wall
-time and with three seeds, its learning-rate schedule fitted to the iterations that a
-few timed ones promise, and tested on the evaluation images. DF-Mamba is there with
-and without its deformable scan. Every run goes through ``tools/train.py`` and
+Each backbone is trained in the same framework, on the same images, for the same
+number of iterations and with three seeds, and tested on the evaluation images. A
+step takes them about the same time (its seconds stand in the table). DF-Mamba is
+there with and without its deformable scan. Every run goes through ``tools/train.py`` and
 ``tools/test.py``. Without ``--data``, 2,000 training and 500 evaluation images are
 generated first. The results, with a predictor that learns nothing, are written to
 ``DIR/synthhand.json`` and ``DIR/synthhand.md``. Called again after it was stopped, it
@@ -28,7 +28,6 @@ from mmpose.registry import DATASETS, MODELS
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.apis.complexity import count
-from mmssm.engine.time_budget import iterations_within
 from mmssm.evaluation.functional import hand
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,23 +61,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, required=True, help='folder for all files')
     parser.add_argument(
-        '--minutes', type=float, default=7.0, help='training time of each run'
+        '--iterations', type=int, default=300, help='training steps of each run'
     )
     parser.add_argument(
         '--data', type=Path, help='folder of the images (default: made in DIR/data)'
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        '--probe',
-        metavar='CONFIG',
-        help='only print how many iterations of a config fit into the time',
-    )
-    what.add_argument(
+    parser.add_argument(
         '--speed', metavar='CONFIG', help='only count and time a network, print JSON'
     )
     args = parser.parse_args(argv)
-    if args.minutes <= 0:
-        parser.error(f'--minutes must be positive, got {args.minutes}')
+    if args.iterations < 1:
+        parser.error(f'--iterations must be at least 1, got {args.iterations}')
     return args
 
 
@@ -115,22 +108,23 @@ def make_data(folder: Path) -> None:
 
 
 def measure(
-    backbone: str, seed: int, out: Path, data: Path, minutes: float, threads: int
+    backbone: str, seed: int, out: Path, data: Path, iterations: int, threads: int
 ) -> dict[str, object]:
     """Trains and tests one backbone with one seed, or reads what it gave before."""
     config = config_path(backbone)
     work_dir = out / f'{Path(config).stem}-seed{seed}'
     kept = work_dir / 'result.json'
     terms = dict(
-        backbone=backbone, seed=seed, minutes=minutes, threads=threads, data=str(data)
+        backbone=backbone,
+        seed=seed,
+        iterations=iterations,
+        threads=threads,
+        data=str(data),
     )
     if kept.exists():
         result = json.loads(kept.read_text())
         if terms.items() <= result.items():
             return result
-    this = [str(Path(__file__).resolve()), '--out', str(out), '--data', str(data)]
-    probe = [*this, '--minutes', str(minutes), '--probe', config]
-    steps = int(run(probe, work_dir / 'probe.log', threads).split()[-1])
     started = time.perf_counter()
     run(
         [
@@ -138,8 +132,8 @@ def measure(
             '--cfg-options',
             f'train_dataloader.dataset.data_root={data}',
             f'randomness.seed={seed}',
-            f'train_cfg.max_iters={steps}',
-            f'default_hooks.checkpoint.interval={steps}',
+            f'train_cfg.max_iters={iterations}',
+            f'default_hooks.checkpoint.interval={iterations}',
         ],
         work_dir / 'train.log',
         threads,
@@ -154,17 +148,17 @@ def measure(
         work_dir / 'test.log',
         threads,
     )
+    this = [str(Path(__file__).resolve()), '--out', str(out), '--data', str(data)]
     speed = run([*this, '--speed', config], work_dir / 'speed.log', threads)
     result = dict(
         **terms,
-        iterations=steps,
         training_seconds=round(seconds, 1),
         network=json.loads(speed.splitlines()[-1]),
         metrics=json.loads(metrics.read_text()),
     )
     kept.write_text(json.dumps(result, indent=1) + '\n')
     print(
-        f'{backbone}, seed {seed}: {steps} iterations in {seconds:.0f} s, MPJPE '
+        f'{backbone}, seed {seed}: {iterations} iterations in {seconds:.0f} s, MPJPE '
         f'{result["metrics"]["MPJPE"]:.2f} mm',
         flush=True,
     )
@@ -259,7 +253,7 @@ def table(results: list[dict], context: dict[str, str]) -> str:
     """A Markdown table: mean and spread over the seeds."""
     speeds = [f'images/s, batch {batch}' for batch in SPEED_BATCHES]
     header = ['backbone', 'parameters', 'MACs', *speeds, *METRICS]
-    header += ['iterations', 'seconds']
+    header.append('seconds')
     lines = [
         '# Backbones on generated hands',
         '',
@@ -277,9 +271,8 @@ def table(results: list[dict], context: dict[str, str]) -> str:
         for name in METRICS:
             digits = 1 if 'AUC' in name else 2
             cells.append(spread([r['metrics'][name] for r in runs], digits))
-        for name in ('iterations', 'training_seconds'):
-            spent = [f'{r[name]:.0f}' for r in runs if name in r]
-            cells.append(' / '.join(spent) or '-')
+        spent = [f'{r["training_seconds"]:.0f}' for r in runs if 'network' in r]
+        cells.append(' / '.join(spent) or '-')
         lines.append(f'| {backbone} | {" | ".join(cells)} |')
     lines += ['', *(f'- {name}: {value}' for name, value in context.items()), '']
     return '\n'.join(lines)
@@ -292,10 +285,6 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault('MMSSM_REQUIRE_NATIVE', '1')
     out = args.out.resolve()
     data = (args.data or out / 'data').resolve()
-    if args.probe:
-        config = load_config(args.probe, data)
-        print(iterations_within(config, 60 * args.minutes))
-        return
     if args.speed:
         print(json.dumps(measure_network(load_config(args.speed, data))))
         return
@@ -303,7 +292,7 @@ def main(argv: list[str] | None = None) -> None:
     threads = os.cpu_count() or 1
     results = [
         # seeds outermost, so that what changes on the machine meets all alike
-        measure(backbone, seed, out, data, args.minutes, threads)
+        measure(backbone, seed, out, data, args.iterations, threads)
         for seed in SEEDS
         for backbone in BACKBONES
     ]
@@ -311,13 +300,13 @@ def main(argv: list[str] | None = None) -> None:
     results.append(dict(backbone='mean hand of the training', metrics=mean_hand(some)))
     context = {
         **describe_machine('mmpose'),
-        'training': f'{args.minutes:g} minutes a run, {threads} threads, seeds '
+        'training': f'{args.iterations} iterations a run, {threads} threads, seeds '
         f'{", ".join(map(str, SEEDS))}',
         'data': (data / 'synthhand.json').read_text().replace('\n', '')
         if (data / 'synthhand.json').exists()
         else data.name,
-        'command': f'python benchmarks/models/synthhand.py --minutes '
-        f'{args.minutes:g} --out DIR',
+        'command': 'python benchmarks/models/synthhand.py --iterations '
+        f'{args.iterations} --out DIR',
     }
     text = table(results, context)
     (out / 'synthhand.json').write_text(
