@@ -3,13 +3,12 @@
     python benchmarks/models/synthhand.py --out DIR [--iterations 300] [--data DATA]
 
 Each backbone is trained in the same framework, on the same images, for the same
-number of iterations and with three seeds, and tested on the evaluation images. A
-step takes them about the same time (its seconds stand in the table). DF-Mamba is
-there with and without its deformable scan. Every run goes through ``tools/train.py`` and
-``tools/test.py``. Without ``--data``, 2,000 training and 500 evaluation images are
-generated first. The results, with a predictor that learns nothing, are written to
-``DIR/synthhand.json`` and ``DIR/synthhand.md``. Called again after it was stopped, it
-keeps the runs of ``DIR`` that ended.
+number of iterations and with three seeds, and tested on the evaluation images;
+DF-Mamba with and without its deformable scan. Every run goes through
+``tools/train.py`` and ``tools/test.py``. Without ``--data``, 2,000 training and 500
+evaluation images are generated first. The results, with a predictor that learns
+nothing, are written to ``DIR/synthhand.json`` and ``DIR/synthhand.md``. Called again
+after it was stopped, it keeps the runs of ``DIR`` that ended.
 """
 
 import argparse
