@@ -1,8 +1,8 @@
-"""Benchmarks of trained models: the same wall time for each, every run kept.
+"""Benchmarks of trained models: every run kept.
 
-A run trains a config by ``tools/train.py`` for as many iterations as fit into a
-time, tests it by ``tools/test.py`` and leaves ``result.json`` in its folder, which is
-read instead of a new run when the benchmark is called again on the same terms.
+A run trains a config by ``tools/train.py``, tests it by ``tools/test.py`` and leaves
+``result.json`` in its folder, which is read instead of a new run when the benchmark
+is called again on the same terms.
 """
 
 import json
@@ -56,7 +56,7 @@ def train_and_test(
     config: str,
     work_dir: Path,
     terms: dict[str, object],
-    probe: list[str],
+    steps: Callable[[], int],
     network: Callable[[], object],
     train_options: Sequence[str] = (),
     test_options: Sequence[str] = (),
@@ -68,7 +68,7 @@ def train_and_test(
         work_dir: Folder of the run.
         terms: What the result depends on, ``threads`` among it; they go into the
             result.
-        probe: Command whose last word is how many iterations to train.
+        steps: Says how many iterations to train.
         network: Counts and times the network.
         train_options: Further ``--cfg-options`` of the training.
         test_options: ``--cfg-options`` of the test.
@@ -85,15 +85,15 @@ def train_and_test(
         if terms.items() <= result.items():
             return result
     threads = int(str(terms['threads']))
-    steps = int(run(probe, work_dir / 'probe.log', threads).split()[-1])
+    iterations = steps()
     started = time.perf_counter()
     run(
         [
             *('tools/train.py', config, '--no-validate', '--work-dir', str(work_dir)),
             '--cfg-options',
             *train_options,
-            f'train_cfg.max_iters={steps}',
-            f'default_hooks.checkpoint.interval={steps}',
+            f'train_cfg.max_iters={iterations}',
+            f'default_hooks.checkpoint.interval={iterations}',
         ],
         work_dir / 'train.log',
         threads,
@@ -104,17 +104,17 @@ def train_and_test(
     test = ['tools/test.py', config, checkpoint, '--work-dir', str(work_dir / 'test')]
     options = ['--cfg-options', *test_options] if test_options else []
     run([*test, '--out', str(metrics), *options], work_dir / 'test.log', threads)
-    result = dict(
+    result = {
         **terms,
-        iterations=steps,
-        training_seconds=round(seconds, 1),
-        network=network(),
-        metrics=json.loads(metrics.read_text()),
-    )
+        'iterations': iterations,
+        'training_seconds': round(seconds, 1),
+        'network': network(),
+        'metrics': json.loads(metrics.read_text()),
+    }
     kept.write_text(json.dumps(result, indent=1) + '\n')
     metric, error = next(iter(result['metrics'].items()))
     print(
-        f'{work_dir.name}: {steps} iterations in {seconds:.0f} s, {metric} '
+        f'{work_dir.name}: {iterations} iterations in {seconds:.0f} s, {metric} '
         f'{error:.2f} mm',
         flush=True,
     )
@@ -137,13 +137,9 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f'{mean} ± {statistics.stdev(values):.{digits}f}'
 
 
-def spent_cells(runs: list[dict]) -> list[str]:
-    """Iterations and seconds of each run, for a table; '-' where nothing trained."""
-    cells = []
-    for name in ('iterations', 'training_seconds'):
-        spent = [f'{result[name]:.0f}' for result in runs if name in result]
-        cells.append(' / '.join(spent) or '-')
-    return cells
+def each(runs: list[dict], name: str) -> str:
+    """A number of each run, for a table; '-' where nothing was trained."""
+    return ' / '.join(f'{run[name]:.0f}' for run in runs if name in run) or '-'
 
 
 def page(

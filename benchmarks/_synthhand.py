@@ -1,11 +1,10 @@
-"""Benchmarks on generated hands: networks, seeds, the same time for each."""
+"""Benchmarks on generated hands: networks, seeds, the same iterations for each."""
 
 import argparse
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import mmssm.registry  # noqa: F401  cures the host before it is used
 from benchmarks import _runs
 from benchmarks._measure import describe_machine
 from mmssm.apis.complexity import count
-from mmssm.engine.time_budget import iterations_within
+from mmssm.evaluation.trivial_hands import evaluate_mean_hand
 
 SEEDS = (0, 1, 2)
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -43,8 +42,7 @@ class HandBenchmark:
         folder: Folder of the configs, from the root of the repository.
         configs: Name of each network, and its config in that folder.
         metrics: Columns of the table: names of metrics and their decimals.
-        trivial: Name of a predictor that learns nothing, and a function from a
-            config to its metrics.
+        iterations: Training steps of each run, unless asked for others.
     """
 
     script: str
@@ -54,7 +52,7 @@ class HandBenchmark:
     folder: str
     configs: dict[str, str]
     metrics: dict[str, int]
-    trivial: tuple[str, Callable[[Config], dict[str, float]]]
+    iterations: int
 
     def config_path(self, name: str) -> str:
         """Config of a network, from the root of the repository."""
@@ -62,15 +60,11 @@ class HandBenchmark:
 
     def main(self, description: str, argv: list[str] | None = None) -> None:
         """Runs the benchmark, or what it starts as processes of their own."""
-        args = parse_args(description, argv)
+        args = parse_args(description, self.iterations, argv)
         # the times of plain PyTorch in the kernels' place would say nothing
         os.environ.setdefault('MMSSM_REQUIRE_NATIVE', '1')
         out = args.out.resolve()
         data = (args.data or out / 'data').resolve()
-        if args.probe:
-            config = load_config(args.probe, data)
-            print(iterations_within(config, 60 * args.minutes))
-            return
         if args.speed:
             print(json.dumps(measure_network(load_config(args.speed, data))))
             return
@@ -78,27 +72,27 @@ class HandBenchmark:
         threads = os.cpu_count() or 1
         results = [
             # seeds outermost, so that what changes on the machine meets all alike
-            self.measure(name, seed, out, data, args.minutes, threads)
+            self.measure(name, seed, out, data, args.iterations, threads)
             for seed in SEEDS
             for name in self.configs
         ]
-        name, measure = self.trivial
         some = load_config(self.config_path(next(iter(self.configs))), data)
-        results.append({self.what: name, 'metrics': measure(some)})
+        mean_hand = {self.what: 'mean hand of the training'}
+        results.append({**mean_hand, 'metrics': evaluate_mean_hand(some)})
         context = {
             **describe_machine('mmpose'),
-            'training': f'{args.minutes:g} minutes a run, {threads} threads, seeds '
+            'training': f'{args.iterations} iterations a run, {threads} threads, seeds '
             f'{", ".join(map(str, SEEDS))}',
             'data': (data / 'synthhand.json').read_text().replace('\n', '')
             if (data / 'synthhand.json').exists()
             else data.name,
-            'command': f'python {self.script} --minutes {args.minutes:g} --out DIR',
+            'command': f'python {self.script} --iterations {args.iterations} --out DIR',
         }
         text = self.table(results, context)
         _runs.save(out, Path(self.script).stem, context, results, text)
 
     def measure(
-        self, name: str, seed: int, out: Path, data: Path, minutes: float, threads: int
+        self, name: str, seed: int, out: Path, data: Path, iterations: int, threads: int
     ) -> dict[str, object]:
         """Trains and tests one network with one seed, or reads what it gave before."""
         config = self.config_path(name)
@@ -116,11 +110,11 @@ class HandBenchmark:
             {
                 self.what: name,
                 'seed': seed,
-                'minutes': minutes,
+                'iterations': iterations,
                 'threads': threads,
                 'data': str(data),
             },
-            probe=[*this, '--minutes', str(minutes), '--probe', config],
+            steps=lambda: iterations,
             network=network,
             train_options=[
                 f'train_dataloader.dataset.data_root={data}',
@@ -139,40 +133,36 @@ class HandBenchmark:
             for metric, digits in self.metrics.items():
                 values = [r['metrics'][metric] for r in runs]
                 cells.append(_runs.spread(values, digits))
-            rows.append([name, *cells, *_runs.spent_cells(runs)])
+            rows.append([name, *cells, _runs.each(runs, 'training_seconds')])
         return _runs.page(
             self.title,
             self.explanation,
-            [*header, 'iterations', 'seconds'],
+            [*header, 'seconds'],
             rows,
             context,
         )
 
 
-def parse_args(description: str, argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(
+    description: str, default: int, argv: list[str] | None = None
+) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--out', type=Path, required=True, help='folder for all files')
     parser.add_argument(
-        '--minutes', type=float, default=7.0, help='training time of each run'
+        '--iterations', type=int, default=default, help='training steps of each run'
     )
     parser.add_argument(
         '--data', type=Path, help='folder of the images (default: made in DIR/data)'
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        '--probe',
-        metavar='CONFIG',
-        help='only print how many iterations of a config fit into the time',
-    )
-    what.add_argument(
+    parser.add_argument(
         '--speed', metavar='CONFIG', help='only count and time a network, print JSON'
     )
     args = parser.parse_args(argv)
-    if args.minutes <= 0:
-        parser.error(f'--minutes must be positive, got {args.minutes}')
+    if args.iterations < 1:
+        parser.error(f'--iterations must be at least 1, got {args.iterations}')
     return args
 
 

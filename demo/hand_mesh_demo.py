@@ -37,7 +37,6 @@ from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS, VISUALIZERS
 from mmpose.structures import PoseDataSample, merge_data_samples
-from mmssm.geometry.mesh_files import save_mesh
 from torch import nn
 
 import mmssm
@@ -47,6 +46,7 @@ from mmssm.datasets import LoadCheckedImage
 from mmssm.datasets.metainfo import hand_metainfo
 from mmssm.engine import preflight
 from mmssm.engine.cli import messages_for_users
+from mmssm.geometry.mesh_files import save_mesh
 from mmssm.geometry.rasterizer import outward_faces
 from mmssm.utils.errors import UserError
 from mmssm.utils.whole_files import write_atomically

@@ -18,13 +18,10 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmpose.registry import DATASETS
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.engine.time_budget import iterations_within
-from mmssm.evaluation.functional import hand
-from mmssm.evaluation.functional.hand_mesh import f_scores
+from mmssm.evaluation.trivial_hands import evaluate_mean_hand
 
 # where an import of this file by its path does not look
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -43,6 +40,7 @@ MAX_TURN = 45
 SHOW_EVERY = {False: 50, True: 8}
 DRAWN = 4
 """Evaluation images that hand_mesh_demo.py is shown."""
+METRICS = ('PA-MPJPE', 'PA-MPVPE', 'F@5', 'F@15')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -132,37 +130,13 @@ def read_columns(images: Path, split: str, name: str) -> np.ndarray:
     return np.array(json.loads((images / f'{split}_{name}.json').read_text()))
 
 
-def mean_hand(config: Config) -> dict[str, float]:
-    """Errors of the mean hand of the training images, aligned officially."""
-    metrics = {}
-    columns = {'PA-MPJPE': 'keypoints_cam', 'PA-MPVPE': 'vertices'}
-    hands: dict[str, dict[str, list]] = {}
-    for phase in ('train', 'val'):
-        settings = {**config[f'{phase}_dataloader'].dataset, 'pipeline': []}
-        with DefaultScope.overwrite_default_scope('mmpose'):
-            dataset = DATASETS.build(settings)
-        samples = [dataset[number] for number in range(len(dataset))]
-        hands[phase] = {
-            key: np.concatenate([sample[key] for sample in samples])
-            for key in columns.values()
-        }
-    for name, key in columns.items():
-        # relative to the wrist, which vertices have none of
-        wrist = {phase: hands[phase]['keypoints_cam'][:, :1] for phase in hands}
-        mean = (hands['train'][key] - wrist['train']).mean(0)
-        truth = hands['val'][key] - wrist['val']
-        aligned = hand.official_align(np.broadcast_to(mean, truth.shape), truth)
-        metrics[name] = 1000 * hand.mean_of_joints(hand.joint_errors(aligned, truth))
-    scores = f_scores(aligned, truth, [0.005, 0.015]).mean(0)
-    return {**metrics, 'F@5': float(scores[0]), 'F@15': float(scores[1])}
-
-
 def summarise(metrics: dict[str, float], trivial: dict[str, float]) -> list[str]:
     """The numbers of the network beside those of the mean hand, a row each."""
     rows = [('', 'mean hand', 'Hamba, small')]
-    for name, value in trivial.items():
+    for name in METRICS:
         digits = 3 if name.startswith('F@') else 1
-        rows.append((name, f'{value:.{digits}f}', f'{metrics[name]:.{digits}f}'))
+        values = trivial[name], metrics[name]
+        rows.append((name, *(f'{value:.{digits}f}' for value in values)))
     return _scripts.aligned(rows)
 
 
@@ -194,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     lines = [
         'Evaluation images: millimetres after the official alignment, F-scores 0 to 1:',
         '',
-        *summarise(metrics, mean_hand(config)),
+        *summarise(metrics, evaluate_mean_hand(config)),
         '',
         "mean hand: the training set's, for every image",
         '',

@@ -76,12 +76,18 @@ def measure(
     config = config_path(lifter, fold)
     work_dir = out / Path(config).stem
     terms = dict(lifter=lifter, fold=fold, minutes=minutes, threads=threads)
-    this = [str(Path(__file__).resolve()), '--out', str(out)]
+    probe = [str(Path(__file__).resolve()), '--out', str(out)]
+    probe += ['--minutes', str(minutes), '--probe', config]
+
+    def steps() -> int:
+        """As many as fit into the time."""
+        return int(_runs.run(probe, work_dir / 'probe.log', threads).split()[-1])
+
     return _runs.train_and_test(
         config,
         work_dir,
         terms,
-        probe=[*this, '--minutes', str(minutes), '--probe', config],
+        steps,
         network=lambda: measure_network(config, work_dir, threads),
     )
 
@@ -141,7 +147,8 @@ def table(results: list[dict], context: dict[str, str]) -> str:
         errors = [result['metrics']['MPJPE'] for result in folds]
         cells += [f'{error:.1f}' for error in errors]
         cells.append(f'{np.mean(errors) / flat:.2f}')
-        rows.append([lifter, *cells, *_runs.spent_cells(folds)])
+        cells += [_runs.each(folds, n) for n in ('iterations', 'training_seconds')]
+        rows.append([lifter, *cells])
     return _runs.page(
         'Lifters on the embedded motion data',
         'Validation error in millimetres, mean and standard deviation over three '

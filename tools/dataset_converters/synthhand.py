@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         '--max-turn',
         type=float,
-        default=180,
+        default=180.0,
         help='degrees that hands are turned, at most, from an open palm before the '
         'camera, fingers up (default: 180, any direction alike)',
     )

@@ -72,8 +72,9 @@ def write_synthhand(
     for (name, low), value in zip(least.items(), given, strict=True):
         if value < low:
             raise ValueError(f'{name} must be at least {low}, got {value}')
-    if not 0 <= max_turn <= 180:
-        raise ValueError(f'max_turn must be 0 to 180 degrees, got {max_turn}')
+    # less would be drawn, and thrown away, too often
+    if not 10 <= max_turn <= 180:
+        raise ValueError(f'max_turn must be 10 to 180 degrees, got {max_turn}')
     if out.exists() or out.is_symlink():
         raise FileExistsError(
             f'{out} exists; remove it, or give the name of a folder that does not'

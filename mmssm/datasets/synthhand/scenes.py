@@ -48,7 +48,7 @@ class View:
             shorter side of the picture; decides instead of ``distance``.
         margin: Least distance of joints from the picture's edge, pixels.
         max_turn: How far a hand is turned, at most, from an open palm before the
-            camera, fingers up, degrees; all such rotations are alike.
+            camera, fingers up, degrees (10 or more); all such rotations are alike.
     """
 
     size: tuple[int, int]
