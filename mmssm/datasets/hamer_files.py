@@ -79,9 +79,8 @@ def read_npz_hands(path: str, images: str) -> HandAnnotations:
     require_keys(path, 'the file', data, needed)
     center = check_shape(path, 'center', data['center'], (None, 2)).astype(np.float64)
     count = len(center)
-    scale = data['scale'].reshape(count, -1) if data['scale'].size else data['scale']
-    if scale.shape != (count, 1):
-        scale = check_shape(path, 'scale', scale, (count, 2))
+    wanted = (count, 2) if data['scale'].ndim == 2 else (count,)
+    scale = check_shape(path, 'scale', data['scale'], wanted).reshape(count, -1)
     flat = check_shape(
         path, 'hand_keypoints_2d', data['hand_keypoints_2d'], (count, 21, 3)
     )
@@ -441,9 +440,7 @@ def read_index(path: str, root: str) -> TarIndex:
         span = data[key]
         whole = span.dtype.kind in 'iu'
         if rows and not (whole and span.min() >= 0 and span[:, 1].max() <= most):
-            raise ValueError(
-                f'{path}: {key} must be first bytes, and lengths to {most}'
-            )
+            raise ValueError(f'{path}: {key} must be places, and sizes to {most}')
     names = texts(path, 'tars', data['tars'], count)
     tars = [osp.join(root, check_inside(path, 'tars', str(name))) for name in names]
     for tar, size in zip(tars, data['sizes'].tolist(), strict=True):

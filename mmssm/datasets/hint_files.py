@@ -39,8 +39,8 @@ COUNTS = {
 BBOX_ORDERS = ('xyxy', 'xywh', 'yxyx', 'yxhw')
 """How the four numbers of a box may be meant."""
 
-INSIDE = 0.6
-"""Least share of joints that lie in their boxes if the order is right."""
+LEAST_OVERLAP = 0.2
+"""Least overlap of boxes with those of their joints if the order is right."""
 
 
 def corners(boxes: np.ndarray, order: str) -> np.ndarray:
@@ -61,16 +61,21 @@ def corners(boxes: np.ndarray, order: str) -> np.ndarray:
     return np.concatenate([first, second], 1)
 
 
-def _share_inside(keypoints: np.ndarray, boxes: np.ndarray) -> float:
-    with np.errstate(invalid='ignore'):
-        inside = (keypoints >= boxes[:, None, :2]) & (keypoints <= boxes[:, None, 2:])
-    return float(inside.all(-1).mean())
+def _overlap(keypoints: np.ndarray, boxes: np.ndarray) -> float:
+    """Median over hands of intersection over union of joints' boxes and boxes."""
+    around = np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
+    low = np.maximum(around[:, :2], boxes[:, :2])
+    high = np.minimum(around[:, 2:], boxes[:, 2:])
+    common = (high - low).clip(0).prod(1)
+    areas = [(one[:, 2:] - one[:, :2]).clip(0).prod(1) for one in (around, boxes)]
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return float(np.median(np.nan_to_num(common / (sum(areas) - common))))
 
 
 def check_bbox_order(
     source: str, keypoints: np.ndarray, boxes: np.ndarray, order: str
 ) -> None:
-    """Checks that joints lie in their boxes.
+    """Checks that boxes fit their joints best as they are meant.
 
     Args:
         source: Folder, for the message.
@@ -79,15 +84,16 @@ def check_bbox_order(
         order: One of :data:`BBOX_ORDERS`.
 
     Raises:
-        ValueError: Most do not; the message says for which order they do.
+        ValueError: They fit better in another order, or in none.
     """
-    shares = {one: _share_inside(keypoints, corners(boxes, one)) for one in BBOX_ORDERS}
-    if shares[order] < INSIDE:
-        found = ', '.join(f'{one} {share:.0%}' for one, share in shares.items())
+    fits = {one: _overlap(keypoints, corners(boxes, one)) for one in BBOX_ORDERS}
+    best = max(fits, key=lambda one: fits[one])
+    if fits[order] < max(fits[best], LEAST_OVERLAP):
+        found = ', '.join(f'{one} {fit:.2f}' for one, fit in fits.items())
         raise ValueError(
-            f"{source}: with bbox_order='{order}' only {shares[order]:.0%} of the "
-            f'joints lie in their boxes, expected at least {INSIDE:.0%} (by orders: '
-            f'{found}); set bbox_order to the one that fits'
+            f"{source}: bbox_order='{order}' does not fit the joints (overlap of "
+            f'boxes with those of the joints: {found}; expected the highest, and at '
+            f'least {LEAST_OVERLAP}): set bbox_order to the one that fits'
         )
 
 

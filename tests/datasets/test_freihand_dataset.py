@@ -83,7 +83,7 @@ def test_a_model_of_another_hand_is_refused(tmp_path):
 def test_a_pose_that_is_nan_is_named(tmp_path):
     contents = freihand.data()
     contents['mano'][1][0][7] = float('nan')
-    with pytest.raises(ValueError, match='entry 1 .* its mano_pose is NaN'):
+    with pytest.raises(ValueError, match=r'entry 1 .* its mano_pose is NaN'):
         build(tmp_path, contents, with_mano=True, hand_model='free_hand')
 
 

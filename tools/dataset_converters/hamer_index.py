@@ -4,7 +4,7 @@ The index is a few hundred bytes a hand; images and annotations stay in the tars
 Tars with members that lead out of a folder, links or pickles that ask for code are
 refused.
 
-    python tools/dataset_converters/hamer_index.py data/hamer_training_data/dataset_tars/*
+    python tools/dataset_converters/hamer_index.py data/hamer/dataset_tars/*
 """
 
 import argparse

@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        help='file to write (default: index_SPLIT.npz in the folder)',
+        help='file to write (default: index_SPLIT.npz there)',
     )
     return parser.parse_args(argv)
 

@@ -22,8 +22,8 @@ class HIntDataset(HandDataset):
         source: ``'newdays_img'``, ``'epick_img'`` (VISOR), ``'ego4d_img'`` or
             ``'ego4d_seq'``.
         bbox_order: What the four numbers of a box are: ``'xyxy'``, ``'xywh'``,
-            ``'yxyx'`` or ``'yxhw'``. No public text says it: if most joints lie
-            outside of their boxes, that is an error which names the order that fits.
+            ``'yxyx'`` or ``'yxhw'``. No public text says it: if the boxes
+            fit their joints better in another order, that is an error which says so.
         **kwargs: As in :class:`HandDataset`.
 
     Raises:
