@@ -2,9 +2,15 @@
 # model is the free hand that ships, not MANO.
 _base_ = [
     '../../../_base_/schedules/synthhand_iters.py',
-    '../../../_base_/datasets/synthhand.py',
-    '../../../_base_/pipelines/hand_mesh.py',
+    '../../../_base_/datasets/synthhand_mesh.py',
 ]
+
+# schedule
+train_cfg = dict(max_iters=2000, val_interval=500)
+
+# hooks
+default_hooks = dict(visualization=dict(type='mmssm.HandMeshVisualizationHook'))
+visualizer = dict(type='mmssm.HandMeshVisualizer')
 
 # codec settings
 codec = dict(type='mmssm.HandMesh', input_size=(128, 128))
@@ -28,7 +34,6 @@ model = dict(
         strides=(1, 2, 2),
         dilations=(1, 1, 1),
         out_indices=(2,),
-        norm_eval=False,
     ),
     head=dict(
         type='mmssm.HambaHead',
@@ -36,7 +41,7 @@ model = dict(
         in_channels=128,
         feat_size=(8, 8),
         crop_size=128,
-        first_cell=0,
+        first_cell=0.0,
     ),
 )
 
@@ -61,18 +66,15 @@ val_pipeline = [
 ]
 
 # data loaders
-mesh = dict(with_vertices=True, with_mano=True, hand_model='free_hand')
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(pipeline=train_pipeline, **mesh),
+    dataset=dict(pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    batch_size=32, num_workers=1, dataset=dict(pipeline=val_pipeline, **mesh)
-)
+val_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(pipeline=val_pipeline))
 test_dataloader = dict(
-    batch_size=32, num_workers=1, dataset=dict(pipeline=val_pipeline, **mesh)
+    batch_size=32, num_workers=1, dataset=dict(pipeline=val_pipeline)
 )
 
 # evaluators
