@@ -5,6 +5,7 @@ from mmssm.datasets.datasets import (
     AssemblyHandsDataset,
     DexYCBDataset,
     FreiHAND3DDataset,
+    Hand2DDataset,
     HandMeshNpzDataset,
     HandMeshTarDataset,
     HIntDataset,
@@ -16,6 +17,7 @@ from mmssm.datasets.datasets import (
     MpiInf3dhpDataset,
     NYUHandDataset,
     RHD3DDataset,
+    WeightedCombinedDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import (
@@ -42,6 +44,7 @@ __all__ = [
     'GroundTruth2D',
     'HIntDataset',
     'HO3DDataset',
+    'Hand2DDataset',
     'HandMeshCropAffine',
     'HandMeshCropBox',
     'HandMeshCropJitter',
@@ -61,4 +64,5 @@ __all__ = [
     'RandomChannelGain',
     'RandomMirrorHand',
     'TopdownDepthAffine',
+    'WeightedCombinedDataset',
 ]

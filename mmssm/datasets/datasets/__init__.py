@@ -6,6 +6,7 @@ from mmssm.datasets.datasets.hamer_dataset import (
     HandMeshNpzDataset,
     HandMeshTarDataset,
 )
+from mmssm.datasets.datasets.hand2d_dataset import Hand2DDataset
 from mmssm.datasets.datasets.hint_dataset import HIntDataset
 from mmssm.datasets.datasets.ho3d_dataset import HO3DDataset
 from mmssm.datasets.datasets.interhand_dataset import InterHand3DDataset
@@ -14,6 +15,7 @@ from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
 from mmssm.datasets.datasets.mpi_inf_3dhp_dataset import MpiInf3dhpDataset
 from mmssm.datasets.datasets.nyu_dataset import NYUHandDataset
 from mmssm.datasets.datasets.rhd_dataset import RHD3DDataset
+from mmssm.datasets.datasets.weighted_dataset import WeightedCombinedDataset
 
 __all__ = [
     'AssemblyHandsDataset',
@@ -21,6 +23,7 @@ __all__ = [
     'FreiHAND3DDataset',
     'HIntDataset',
     'HO3DDataset',
+    'Hand2DDataset',
     'HandMeshNpzDataset',
     'HandMeshTarDataset',
     'Human36mDataset',
@@ -30,4 +33,5 @@ __all__ = [
     'MpiInf3dhpDataset',
     'NYUHandDataset',
     'RHD3DDataset',
+    'WeightedCombinedDataset',
 ]
