@@ -5,6 +5,7 @@ from mmssm.datasets.datasets import (
     AssemblyHandsDataset,
     DexYCBDataset,
     FreiHAND3DDataset,
+    Hand2DDataset,
     HandMeshNpzDataset,
     HandMeshTarDataset,
     HandPoseDataset,
@@ -17,6 +18,7 @@ from mmssm.datasets.datasets import (
     MpiInf3dhpDataset,
     NYUHandDataset,
     RHD3DDataset,
+    WeightedCombinedDataset,
 )
 from mmssm.datasets.samplers import EpochSampler
 from mmssm.datasets.transforms import (
@@ -43,6 +45,7 @@ __all__ = [
     'GroundTruth2D',
     'HIntDataset',
     'HO3DDataset',
+    'Hand2DDataset',
     'HandMeshCropAffine',
     'HandMeshCropBox',
     'HandMeshCropJitter',
@@ -63,4 +66,5 @@ __all__ = [
     'RandomChannelGain',
     'RandomMirrorHand',
     'TopdownDepthAffine',
+    'WeightedCombinedDataset',
 ]

@@ -134,7 +134,7 @@ def read_hands(
         raise ValueError(f'{root} holds no annotated hand of {split}; {PREPARATION}')
     frames = np.array([one.frame for one in hands])
     joints = np.stack([one.joints for one in hands])
-    extra = {}
+    extra: dict[str, np.ndarray] = {}
     if split == 'evaluation':
         if osp.isfile(_public_file(root, 'xyz')):
             joints = _read_public(root, 'xyz', (len(names), 21, 3))[frames]
@@ -148,6 +148,7 @@ def read_hands(
     )
     pixels = project(np.where(known[..., None], joints, 1), focal, principal)
     pose = np.stack([one.pose for one in hands])
+    extra['keypoints_cam_weights'] = known.astype(np.float32)
     extra |= mesh_columns(
         _to_opencv(pose), np.stack([one.betas for one in hands]), len(hands)
     )

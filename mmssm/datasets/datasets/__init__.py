@@ -6,6 +6,7 @@ from mmssm.datasets.datasets.hamer_dataset import (
     HandMeshNpzDataset,
     HandMeshTarDataset,
 )
+from mmssm.datasets.datasets.hand2d_dataset import Hand2DDataset
 from mmssm.datasets.datasets.hand_poses import HandPoseDataset
 from mmssm.datasets.datasets.hint_dataset import HIntDataset
 from mmssm.datasets.datasets.ho3d_dataset import HO3DDataset
@@ -15,6 +16,7 @@ from mmssm.datasets.datasets.motionbert_dataset import Human36mMotionBERTDataset
 from mmssm.datasets.datasets.mpi_inf_3dhp_dataset import MpiInf3dhpDataset
 from mmssm.datasets.datasets.nyu_dataset import NYUHandDataset
 from mmssm.datasets.datasets.rhd_dataset import RHD3DDataset
+from mmssm.datasets.datasets.weighted_dataset import WeightedCombinedDataset
 
 __all__ = [
     'AssemblyHandsDataset',
@@ -22,6 +24,7 @@ __all__ = [
     'FreiHAND3DDataset',
     'HIntDataset',
     'HO3DDataset',
+    'Hand2DDataset',
     'HandMeshNpzDataset',
     'HandMeshTarDataset',
     'HandPoseDataset',
@@ -32,4 +35,5 @@ __all__ = [
     'MpiInf3dhpDataset',
     'NYUHandDataset',
     'RHD3DDataset',
+    'WeightedCombinedDataset',
 ]

@@ -71,7 +71,8 @@ class DexYCBDataset(HandDataset):
         self.index_file = index_file
         self.partial = partial
         self.with_mano = with_mano
-        self.hand_models = {'right': hand_model, 'left': left_hand_model}
+        self.hand_model = hand_model
+        self.left_hand_model = left_hand_model
         super().__init__(**kwargs)
 
     def read(self) -> HandAnnotations:
@@ -88,7 +89,8 @@ class DexYCBDataset(HandDataset):
 
     def _pose_spaces(self) -> dict[str, PoseSpace | None]:
         spaces: dict[str, PoseSpace | None] = {}
-        for side, model in self.hand_models.items():
+        models = {'right': self.hand_model, 'left': self.left_hand_model}
+        for side, model in models.items():
             spaces[side] = None if model is None else read_pose_space(model)
             if model is None:
                 print_log(

@@ -22,10 +22,10 @@ class HO3DDataset(HandDataset):
     ``img_id``, the place in a result file.
 
     Of training images the boxes are those of the joints, of evaluation images those
-    given. Of evaluation images the wrist alone is known (``keypoints_visible`` is 1
-    there), unless the public ``evaluation_xyz.json`` lies beside
-    ``evaluation.txt``. Left hands (H2O-3D) have no shape: the file's is of a left
-    model that no right hand mirrors.
+    given. Of evaluation images the wrist alone is known (``keypoints_visible`` and
+    ``keypoints_cam_weights (1, 21)`` are 1 there), unless the public
+    ``evaluation_xyz.json`` lies beside ``evaluation.txt``. Left hands (H2O-3D)
+    have no shape: the file's is of a left model that no right hand mirrors.
 
     Args:
         version: ``'v2'``, ``'v3'`` or ``'h2o3d'``.
