@@ -60,6 +60,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
             'drop_path_rate out_indices frozen_stages with_cp norm_eval'
         ),
+        'mmssm.MANO': 'tips joint_order flat_hand_mean side mirror_left_shapes',
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '
@@ -67,7 +68,11 @@ ALLOWED: dict[str, frozenset[str]] = {
         ),
     }.items()
 }
-"""The classes that a file may name, and the arguments that it may set."""
+"""The classes that a file may name, and the arguments that it may set.
+
+``model`` of ``mmssm.MANO`` is not among them: a file must not say which other file
+is to be read. Such a checkpoint serves the free hand.
+"""
 
 ALLOWED_TEST_CFG = frozenset(['flip_test', 'shift_coords', 'output_keypoint_indices'])
 
