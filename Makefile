@@ -48,10 +48,10 @@ benchmark-lifting: env
 		--minutes 6 --out work_dirs/benchmark-lifting
 
 # DF-Mamba, with and without deformable scan, beside ResNet-50 on generated hands,
-# three seeds of twelve minutes each: two hours; called again, it goes on.
+# three seeds of 300 iterations each: one hour; called again, it goes on.
 benchmark-hands: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/models/synthhand.py \
-		--minutes 12 --out work_dirs/benchmark-hands
+		--out work_dirs/benchmark-hands
 
 # The rest of OpenMMLab: mmcv compiled, mmdet; into .venv-full.
 full:

@@ -71,6 +71,13 @@ ALLOWED: dict[str, frozenset[str]] = {
             'arch img_size patch_size patch_cfg qkv_bias drop_path_rate '
             'with_cls_token out_type'
         ),
+        'mmssm.MANO': 'tips joint_order flat_hand_mean side mirror_left_shapes',
+        'mmssm.HambaHead': (
+            'in_channels arch embed_dims regressor_depth num_gss gss_depth feat_size '
+            'crop_size crop_columns stride first_cell sampling_x_pad drop_path_rate '
+            'fusion token_sampler graph_conv mixer bidirectional scan_order mano loss'
+        ),
+        'mmssm.MANOHead': 'in_channels hidden_dims mano loss',
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '
@@ -78,7 +85,11 @@ ALLOWED: dict[str, frozenset[str]] = {
         ),
     }.items()
 }
-"""The classes that a file may name, and the arguments that it may set."""
+"""The classes that a file may name, and the arguments that it may set.
+
+``model`` of ``mmssm.MANO`` is not among them: a file must not say which other file
+is to be read. Such a checkpoint serves the free hand.
+"""
 
 PLAIN_DICTS = {
     'test_cfg': frozenset(

@@ -11,6 +11,7 @@ import textwrap
 import pytest
 import torch
 from helpers.tools import TOOLS, load_tool
+from mmengine.config import Config
 
 import mmssm.registry  # noqa: F401
 from mmssm.utils.safe_pickle import load_checkpoint
@@ -217,6 +218,17 @@ def test_what_needs_a_gpu_says_so(lifting_config, tmp_path, monkeypatch):
 def test_output_names_are_checked_first(lifting_config):
     assert '--out' in fails(test_tool, lifting_config, 'x.pth', '--out', 'a.txt')
     assert '--dump' in fails(test_tool, lifting_config, 'x.pth', '--dump', 'a.txt')
+
+
+def test_format_only_asks_every_metric_for_its_file(tmp_path):
+    config = Config(dict(test_evaluator=[dict(type='A'), dict(type='B')]))
+    config.test_evaluator[1].outfile_prefix = 'mine'
+    arguments = ['c.py', 'x.pth', '--format-only', '--work-dir', str(tmp_path)]
+    test_tool.merge_args(config, test_tool.parse_args(arguments))
+    assert config.test_evaluator == [
+        dict(type='A', format_only=True, outfile_prefix=str(tmp_path / 'pred')),
+        dict(type='B', format_only=True, outfile_prefix='mine'),
+    ]
 
 
 def test_a_nan_loss_ends_with_a_message(lifting_config, tmp_path):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from mmssm.geometry.hand_model import HandModel, free_hand_file, load_hand_model
 from mmssm.geometry.rotations import axis_angle_to_matrix
 from mmssm.geometry.skinning import pose_hand
-from mmssm.registry import MODELS
 from mmssm.structures.hand import FINGERTIP_VERTICES, chirality, permutation
 
 from .autocast import without_autocast
@@ -41,7 +40,6 @@ class HandMesh(NamedTuple):
     joints: Tensor
 
 
-@MODELS.register_module()
 class MANO(nn.Module):
     """Poses a hand model of MANO's format; nothing in it is learnt.
 
