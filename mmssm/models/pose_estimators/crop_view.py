@@ -96,8 +96,9 @@ class CropView:
         if self.scale != 1:
             middle = np.float32(side / 2)
             hand.keypoints = (hand.keypoints - middle) * self.scale + middle
-            hand.pred_cam = hand.pred_cam * np.float32([self.scale, 1, 1])
-            hand.cam_t = hand.cam_t * np.float32([1, 1, 1 / self.scale])
+            cameras = np.array([[self.scale, 1, 1], [1, 1, 1 / self.scale]], np.float32)
+            hand.pred_cam = hand.pred_cam * cameras[0]
+            hand.cam_t = hand.cam_t * cameras[1]
         return hand
 
 

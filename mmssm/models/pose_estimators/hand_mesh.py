@@ -247,9 +247,13 @@ class HandMeshEstimator(TopdownPoseEstimator):
 
     def _camera(self, meta: dict) -> tuple[np.ndarray, np.ndarray]:
         """Focal lengths and principal point, ``(1, 2)`` each."""
-        known = [key for key in ('focal', 'principal_pt') if key in meta]
+        known = [
+            np.reshape(meta[key], (1, 2)).astype(float)
+            for key in ('focal', 'principal_pt')
+            if key in meta
+        ]
         if len(known) == 2:
-            return tuple(np.reshape(meta[key], (1, 2)).astype(float) for key in known)
+            return known[0], known[1]
         shape = meta.get('ori_shape', meta.get('img_shape'))
         if known or shape is None:
             raise ValueError(
