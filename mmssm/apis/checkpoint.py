@@ -26,7 +26,10 @@ ALLOWED: dict[str, frozenset[str]] = {
         'PoseLifter': 'backbone head test_cfg data_preprocessor',
         'PoseDataPreprocessor': 'mean std bgr_to_rgb',
         'L1Loss': 'reduction use_target_weight loss_weight',
-        'ResNet': 'depth in_channels stem_channels base_channels out_indices',
+        'ResNet': (
+            'depth in_channels stem_channels base_channels num_stages strides '
+            'dilations out_indices'
+        ),
         'MotionRegressionHead': 'in_channels out_channels embedding_size loss decoder',
         'MPJPELoss': 'use_target_weight loss_weight',
         'MPJPEVelocityJointLoss': (
@@ -51,6 +54,12 @@ ALLOWED: dict[str, frozenset[str]] = {
             'frozen_stages with_cp norm_eval norm_cfg'
         ),
         'mmssm.TopdownHandEstimator': 'backbone neck head test_cfg data_preprocessor',
+        'mmssm.HambaHead': (
+            'in_channels arch embed_dims regressor_depths num_gss gss_depth feat_size '
+            'crop_size crop_columns stride first_cell sampling_x_pad drop_path_rate '
+            'fusion token_sampler graph_conv mixer bidirectional scan_order mano loss'
+        ),
+        'mmssm.MANOHead': 'in_channels hidden_dims mano loss',
         'mmssm.HeatmapDepthHead': (
             'in_channels num_joints stride deconv_out_channels deconv_kernel_sizes '
             'final_layer loss loss_depth decoder'
