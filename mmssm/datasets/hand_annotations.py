@@ -131,25 +131,26 @@ def faults(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
         boxes = hands.boxes()
         low, high = boxes[:, :2], boxes[:, 2:]
         found = [
-            *_faults_in_space(hands),
             (~_finite(hands.keypoints), 'its 2D joints are NaN or infinite'),
             (~_finite(hands.visible), 'its confidences are NaN or infinite'),
+            *_faults_of_cameras(hands),
             (~((low < high).all(1) & _finite(boxes)), 'its box has no size'),
             *_faults_of_meshes(hands),
         ]
+        if hands.joints is not None:
+            found.insert(
+                0, (~_finite(hands.joints), 'its 3D joints are NaN or infinite')
+            )
     return [(bad, what) for bad, what in found if bad.any()]
 
 
-def _faults_in_space(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
-    found = []
-    if hands.joints is not None:
-        found.append((~_finite(hands.joints), 'its 3D joints are NaN or infinite'))
+def _faults_of_cameras(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
+    found: list[tuple[np.ndarray, str]] = []
     if hands.focal is None or hands.principal is None:
         return found
     if hands.joints is not None:
-        behind = (hands.visible > 0) & (hands.joints[..., 2] <= 0)
-        what = 'a joint lies behind the camera or on it (z <= 0)'
-        found.append((behind.any(1), what))
+        behind = ((hands.visible > 0) & (hands.joints[..., 2] <= 0)).any(1)
+        found.append((behind, 'a joint lies behind the camera or on it (z <= 0)'))
     camera = _finite(hands.focal) & _finite(hands.principal)
     camera &= (hands.focal > 0).all(1)
     what = 'it has no camera: focal lengths must be positive numbers, pixels'
