@@ -259,7 +259,7 @@ def read_labels(root: str, sequences: list[Recording], chosen: Choice) -> Labels
         )
         progress.update()
     table = np.array(places, np.int32).reshape(-1, 3)
-    return Labels(*table.T, joint_3d, joint_2d, pose_m)
+    return Labels(table[:, 0], table[:, 1], table[:, 2], joint_3d, joint_2d, pose_m)
 
 
 def _places(
@@ -387,11 +387,11 @@ def read_index(path: str) -> Index:
     preparation = 'tools/dataset_converters/dexycb_index.py makes it'
     data = read_npz(path, 'index', preparation)
     require_keys(path, 'the file', data, {*INDEX_SHAPES, 'name'} - set(OPTIONAL))
-    for key in OPTIONAL:
-        size = len(data['subject'] if key == 'betas' else data['frame'])
-        data.setdefault(key, np.full((size, INDEX_SHAPES[key][1]), np.nan))
     for key, shape in INDEX_SHAPES.items():
-        check_shape(path, key, data[key], shape)
+        if key in data:
+            check_shape(path, key, data[key], shape)
+    data.setdefault('pose_m', np.full((len(data['frame']), 51), np.nan))
+    data.setdefault('betas', np.full((len(data['subject']), 10), np.nan))
     count, rows = len(data['subject']), len(data['frame'])
     names = texts(path, 'name', data['name'], count)
     for keys, size in (

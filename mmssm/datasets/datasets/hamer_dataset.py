@@ -161,14 +161,13 @@ class HandMeshTarDataset(HandSamples):
     def _parameters(self, entry: hamer_files.Entry) -> dict[str, np.ndarray]:
         """Pose and shape, which count together or not at all."""
         pose, betas = entry.pose, entry.betas
-        known = pose is not None and betas is not None
-        if not known or np.abs(betas).max() > self.max_beta:
+        if pose is None or betas is None or np.abs(betas).max() > self.max_beta:
             none = np.zeros(1, np.float32)
             return {'has_mano_pose': none, 'has_betas': none}
         one = np.ones(1, np.float32)
         return {
-            'mano_pose': np.reshape(pose, (1, -1)),
-            'mano_betas': np.reshape(betas, (1, -1)),
+            'mano_pose': pose[None],
+            'mano_betas': betas[None],
             'has_mano_pose': one,
             'has_betas': one,
         }
