@@ -73,12 +73,7 @@ def build(kind, **arguments):
 
 def lay_freihand(folder):
     freihand.write(folder)
-    read = build(
-        'FreiHAND3DDataset',
-        data_root=str(folder),
-        with_mano=True,
-        hand_model='free_hand',
-    )
+    read = build('FreiHAND3DDataset', data_root=str(folder), with_mano=True)
     for name in ('K', 'xyz', 'mano'):
         path = folder / f'training_{name}.json'
         yield path, json.loads(path.read_text()), save_json, read
