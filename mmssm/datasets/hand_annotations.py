@@ -149,7 +149,7 @@ def _faults_of_cameras(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
     if hands.focal is None or hands.principal is None:
         return found
     if hands.joints is not None:
-        behind = ((hands.visible > 0) & (hands.joints[..., 2] <= 0)).any(1)
+        behind: np.ndarray = ((hands.visible > 0) & (hands.joints[..., 2] <= 0)).any(1)
         found.append((behind, 'a joint lies behind the camera or on it (z <= 0)'))
     camera = _finite(hands.focal) & _finite(hands.principal)
     camera &= (hands.focal > 0).all(1)
@@ -158,10 +158,10 @@ def _faults_of_cameras(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
 
 
 def _faults_of_meshes(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
-    found = []
+    found: list[tuple[np.ndarray, str]] = []
     for name, known in MESH_COLUMNS.items():
         if name in hands.extra:
-            bad = ~_finite(hands.extra[name])
+            bad: np.ndarray = ~_finite(hands.extra[name])
             if known is not None:
                 bad &= hands.extra[known] > 0
             found.append((bad, f'its {name} is NaN or infinite'))
