@@ -3,11 +3,16 @@ import pytest
 from helpers import coco_hands, dexycb, freihand, hamer, ho3d
 from helpers.modules import ROOT
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS
 
 from mmssm.datasets.metainfo import hand_metainfo
 
 CONFIGS = ROOT / 'configs/_base_'
+
+
+def read_pipeline(name):
+    return Config.fromfile(CONFIGS / 'pipelines/hand_mesh.py')[name]
 
 
 def settings(parts, weights, **changes):
@@ -47,7 +52,7 @@ def parts(tmp_path_factory):
             'with_mano': True,
         },
     }
-    box = Config.fromfile(CONFIGS / 'pipelines/hand_mesh.py').box
+    box = read_pipeline('box')
     return [
         {'type': f'mmssm.{name}', 'serialize_data': False, **one, 'pipeline': box}
         for name, one in found.items()
@@ -68,7 +73,7 @@ def test_parts_have_their_weights_whatever_their_sizes(parts):
 
 
 def test_samples_of_all_parts_stand_in_one_batch(parts):
-    pipeline = Config.fromfile(CONFIGS / 'pipelines/hand_mesh.py').augmented
+    pipeline = read_pipeline('augmented')
     dataset = DATASETS.build(
         settings(parts, [1] * len(parts), num_samples=50, pipeline=pipeline)
     )
@@ -91,6 +96,48 @@ def test_samples_of_all_parts_stand_in_one_batch(parts):
         assert sample.metainfo.get('crop_mirrored', False) == bool(
             sample.hand_type[0, 1]
         )
+
+
+def test_metrics_find_the_images_own_annotations(tmp_path):
+    pipeline = Config.fromfile(
+        CONFIGS / 'pipelines/hand_mesh.py'
+    ).hand_mesh_val_pipeline
+    kind = {'type': 'mmssm.FreiHAND3DDataset', 'with_vertices': True}
+    dataset = DATASETS.build(
+        {**kind, **freihand.write(tmp_path), 'pipeline': pipeline, 'test_mode': True}
+    )
+    info, sample = dataset.get_data_info(1), dataset[1]['data_samples']
+    for name in ('keypoints', 'keypoints_cam', 'vertices', 'keypoints_visible'):
+        np.testing.assert_array_equal(sample.gt_instances.get(name), info[name])
+    np.testing.assert_array_equal(sample.gt_instances.bboxes, info['bbox'])
+    for name in ('focal', 'principal_pt', 'hand_type'):
+        np.testing.assert_array_equal(sample.metainfo[name], info[name])
+    # the crop is not turned, so its labels are those of the image
+    labels = sample.gt_instance_labels
+    np.testing.assert_allclose(labels.joints_3d, info['keypoints_cam'], rtol=1e-6)
+    size = np.array(sample.input_scale)
+    made = labels.keypoints_2d.numpy() * size + sample.input_center
+    np.testing.assert_allclose(made, info['keypoints'], atol=1e-2)
+
+
+def test_an_image_without_annotations_passes(tmp_path):
+    """As in a demo: a box, and which hand it is."""
+    freihand.write(tmp_path)
+    pipeline = Config.fromfile(
+        CONFIGS / 'pipelines/hand_mesh.py'
+    ).hand_mesh_val_pipeline
+    steps = Compose(pipeline)
+    sample = steps(
+        {
+            'img_path': str(tmp_path / 'training/rgb/00000000.jpg'),
+            'bbox': np.array([[10, 10, 50, 60]], np.float32),
+            'hand_type': np.array([[0, 1]], np.float32),
+        }
+    )['data_samples']
+    assert sample.crop_mirrored
+    labels = sample.gt_instance_labels
+    for name in ('keypoints_2d_weights', 'joints_3d_weights', 'has_mano_pose'):
+        assert not labels.get(name).any()
 
 
 @pytest.mark.parametrize(
