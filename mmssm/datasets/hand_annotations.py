@@ -71,6 +71,16 @@ class HandAnnotations:
         return f'{self.source}: entry {self.row[sample]} ({self.image[sample]})'
 
 
+def check_invalid(invalid: str) -> None:
+    """Checks what to do with annotations that do not hold.
+
+    Raises:
+        ValueError: It is neither ``'raise'`` nor ``'skip'``.
+    """
+    if invalid not in ('raise', 'skip'):
+        raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
+
+
 def project(joints: np.ndarray, focal: np.ndarray, principal: np.ndarray) -> np.ndarray:
     """Projects the joints of each row by the row's own camera.
 
