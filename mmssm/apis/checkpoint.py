@@ -54,12 +54,6 @@ ALLOWED: dict[str, frozenset[str]] = {
             'frozen_stages with_cp norm_eval norm_cfg'
         ),
         'mmssm.TopdownHandEstimator': 'backbone neck head test_cfg data_preprocessor',
-        'mmssm.HambaHead': (
-            'in_channels arch embed_dims regressor_depths num_gss gss_depth feat_size '
-            'crop_size crop_columns stride first_cell sampling_x_pad drop_path_rate '
-            'fusion token_sampler graph_conv mixer bidirectional scan_order mano loss'
-        ),
-        'mmssm.MANOHead': 'in_channels hidden_dims mano loss',
         'mmssm.HeatmapDepthHead': (
             'in_channels num_joints stride deconv_out_channels deconv_kernel_sizes '
             'final_layer loss loss_depth decoder'
