@@ -76,7 +76,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         ),
         'mmssm.MANO': 'tips joint_order flat_hand_mean side mirror_left_shapes',
         'mmssm.HambaHead': (
-            'in_channels arch embed_dims regressor_depth num_gss gss_depth feat_size '
+            'in_channels arch embed_dims regressor_depths num_gss gss_depth feat_size '
             'crop_size crop_columns stride first_cell sampling_x_pad drop_path_rate '
             'fusion token_sampler graph_conv mixer bidirectional scan_order mano loss'
         ),
