@@ -299,7 +299,7 @@ class HandMeshMetric(BaseMetric):
 
     def _write(self, results: list[dict]) -> None:
         assert self.submission is not None  # checked on construction
-        expected = self.num_samples or SUBMISSIONS[self.submission].count
+        expected = self.num_samples or SUBMISSIONS[self.submission].num_samples
         ordered = sorted(results, key=lambda result: result['img_id'])
         numbers = [result['img_id'] for result in ordered]
         if numbers != list(range(expected)):
