@@ -3,6 +3,11 @@ import json
 import pytest
 from helpers.modules import ROOT, load_script
 
+LOG = """2026/01/01 00:00:00 - mmengine - INFO - paramwise_options -- a
+2026/01/01 00:00:01 - mmengine - INFO - Iter(train) [20/40]  lr: 1e-3  loss: 0.5
+2026/01/01 00:00:02 - mmengine - INFO - Iter(val) [1/2]    eta: 0:00:12
+2026/01/01 00:00:03 - mmengine - INFO - Iter(val) [2/2]    PA-MPJPE: 9.0  time: 1
+"""
 METRICS = {'PA-MPJPE': 9.0, 'PA-MPVPE': 8.0, 'F@5': 0.5, 'F@15': 0.9}
 
 
@@ -36,7 +41,7 @@ def test_demo_says_what_it_did(
                 path.write_text(json.dumps([values] * 5))
         elif command[0] == 'tools/train.py':
             (tmp_path / 'train' / 'now').mkdir(parents=True)
-            (tmp_path / 'train' / 'now' / 'now.log').touch()
+            (tmp_path / 'train' / 'now' / 'now.log').write_text(LOG)
             (tmp_path / 'train' / 'last_checkpoint').write_text('iter_10.pth')
         elif command[0] == 'tools/test.py':
             (tmp_path / 'metrics.json').write_text(json.dumps(METRICS))
@@ -60,6 +65,12 @@ def test_demo_says_what_it_did(
     assert publish[-1] == str(tmp_path / 'hamba-small-synthhand.safetensors')
     assert len(drawn) == demo.DRAWN
     assert drawn[0][-4:] == ('50.0', '50.0', '60.0', '70.0')
+    record = (tmp_path / 'hamba-small-synthhand.txt').read_text().splitlines()
+    assert record[-2:] == [
+        'Iter(train) [20/40]  lr: 1e-3  loss: 0.5',
+        'Iter(val) [2/2]    PA-MPJPE: 9.0  time: 1',
+    ]
+    assert str(tmp_path) not in '\n'.join(record)
     printed = capsys.readouterr().out
     assert verdict in printed
     assert (tmp_path / 'summary.txt').read_text() in printed
