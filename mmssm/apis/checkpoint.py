@@ -58,7 +58,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.HeatmapDepth': 'input_size root_index',
         'mmssm.VMamba': (
             'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
-            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
+            'drop_path_rate out_indices frozen_stages with_cp'
         ),
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
