@@ -61,7 +61,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.HeatmapDepth': 'input_size root_index',
         'mmssm.VMamba': (
             'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
-            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
+            'drop_path_rate out_indices frozen_stages with_cp'
         ),
         'mmssm.HandMeshEstimator': (
             'backbone neck head crop_columns focal_length test_cfg data_preprocessor'
