@@ -10,7 +10,7 @@ from .hooks import (
     ReseedHook,
     ResumableCheckpointHook,
 )
-from .optimizers import MambaOptimWrapperConstructor
+from .optimizers import MambaOptimWrapperConstructor, PriorOptimWrapperConstructor
 
 __all__ = [
     'DeformSamplesHook',
@@ -18,6 +18,7 @@ __all__ = [
     'InvalidLossHook',
     'MambaOptimWrapperConstructor',
     'Pose3dVisualizationHook',
+    'PriorOptimWrapperConstructor',
     'ReseedHook',
     'ResumableCheckpointHook',
 ]

@@ -151,8 +151,12 @@ def check_phase(settings: dict, phase: str, images: int) -> bool:
     Returns:
         Whether every count is the released one.
     """
+    if 'datasets' in settings:  # a mixture
+        results = [check_phase(part, phase, images) for part in settings['datasets']]
+        return all(results)
     dataset = DATASETS.build({**settings, 'lazy_init': True})
-    place = settings.get('ann_file') or settings.get('data_root')
+    inner = settings.get('dataset', settings)
+    place = inner.get('ann_file') or inner.get('data_root')
     print(f'{phase}: {type(dataset).__name__}, {place}')
     if hand_checks.is_hand_dataset(dataset):
         right = check_hands(dataset, images)

@@ -7,15 +7,10 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmssm.geometry.cameras import project_to_crop, weak_perspective_translation
 from mmssm.geometry.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
 from ..layers import without_autocast
-
-CROP_SIZE = 256
-"""Side of the square crop for which the focal length is given, pixels."""
-
-FOCAL_LENGTH = 5000.0
-"""Focal length of the crop's camera, pixels of a crop of :data:`CROP_SIZE`."""
 
 MEAN_ROOT = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 """Mean rotation of the root, six numbers: a half turn about the x axis."""
@@ -87,72 +82,36 @@ def predict_mesh(
         cam: ``(N, 3)`` weak-perspective camera (s, tx, ty).
 
     Returns:
-        The hands, in the crop's camera.
+        The hands, in the crop's camera. Autocast changes nothing of them.
 
     Source:
         Pavlakos et al., "Reconstructing Hands in 3D with Transformers" (HaMeR,
         CVPR 2024).
     """
-    rotations = rotation_6d_to_matrix(pose.unflatten(1, (-1, 6)))
-    global_orient, hand_pose = rotations[:, :1], rotations[:, 1:]
-    vertices, joints = hand_layer(global_orient, hand_pose, betas)[:2]
-    cam_t = crop_translation(cam)
+    with without_autocast(pose.device.type):
+        rotations = rotation_6d_to_matrix(pose.unflatten(1, (-1, 6)))
+        global_orient, hand_pose = rotations[:, :1], rotations[:, 1:]
+        vertices, joints = hand_layer(global_orient, hand_pose, betas)[:2]
+        cam_t = weak_perspective_translation(cam)
+        keypoints = project_to_crop(joints, cam_t)
     return MeshPrediction(
-        global_orient,
-        hand_pose,
-        betas,
-        cam,
-        cam_t,
-        vertices,
-        joints,
-        project_to_crop(joints, cam_t),
+        global_orient, hand_pose, betas, cam, cam_t, vertices, joints, keypoints
     )
 
 
-def crop_translation(cam: Tensor) -> Tensor:
-    """Where a weak-perspective camera sees the origin of the hand.
-
-    Args:
-        cam: ``(N, 3)``: s, tx, ty.
-
-    Returns:
-        ``(N, 3)``: tx, ty and the depth ``2 f / (256 s)`` at which a metre is as
-        long in the crop of 256 pixels as s says, metres.
-    """
-    scale, shift = cam[:, :1], cam[:, 1:]
-    depth = 2 * FOCAL_LENGTH / (CROP_SIZE * scale + 1e-9)
-    return torch.cat([shift, depth], -1)
-
-
-def project_to_crop(points: Tensor, cam_t: Tensor) -> Tensor:
-    """Where points are seen in the crop.
-
-    Args:
-        points: ``(N, P, 3)`` from the hand model's origin, metres.
-        cam_t: ``(N, 3)`` that origin in the camera's frame, metres.
-
-    Returns:
-        ``(N, P, 2)`` in units of the crop, (0, 0) in its middle.
-    """
-    placed = points + cam_t[:, None]
-    return (FOCAL_LENGTH / CROP_SIZE) * placed[..., :2] / placed[..., 2:]
-
-
 class MeshRegressor(BaseModule):
-    """Features to a hand: linear layers whose output is added to a mean hand.
+    """Features to parameters of a hand: linear layers that add to a mean hand.
 
     The mean hand has its root turned by :data:`MEAN_ROOT`, the hand model's mean
     pose, no shape, and the camera :data:`MEAN_CAMERA`. HaMeR and Hamba read the
     mean from a file that is derived from MANO; the six numbers of its root,
-    (1, 0, 0, -1, 0, 0), are collinear under their own reading and give no
-    rotation.
+    (1, 0, 0, -1, 0, 0), are collinear as they read them and give no rotation.
 
     All is computed in the precision of the weights, also under autocast.
 
     Args:
         in_channels: Number of features.
-        hand_layer: The hand model's layer. It is not part of this module: heads
-            share one.
+        hand_layer: The hand model's layer, for its sizes and its mean pose.
     """
 
     mean_pose: Tensor
@@ -177,14 +136,19 @@ class MeshRegressor(BaseModule):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
             nn.init.zeros_(layer.bias)
 
-    def forward(
-        self, features: Tensor, hand_layer: Callable[..., tuple[Tensor, ...]]
-    ) -> MeshPrediction:
-        """Regresses hands from features ``(N, in_channels)``."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Regresses parameters.
+
+        Args:
+            features: ``(N, in_channels)``.
+
+        Returns:
+            What :func:`predict_mesh` takes: six numbers for each rotation ``(N, 6
+            J)``, shape ``(N, S)``, camera ``(N, 3)``.
+        """
         with without_autocast(features.device.type):
             features = features.to(self.pose.weight.dtype)
-            return predict_mesh(
-                hand_layer,
+            return (
                 self.mean_pose + self.pose(features),
                 self.betas(features),
                 self.mean_cam + self.cam(features),
