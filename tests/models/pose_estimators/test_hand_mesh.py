@@ -324,3 +324,47 @@ def test_what_cannot_be_placed_is_named():
         predict(estimator(), (inputs, sample))
     with pytest.raises(ValueError, match='tta_scales must be positive'):
         estimator(test_cfg=dict(tta_scales=(0.0, 1.0)))
+
+
+def hamba(**more):
+    return dict(
+        type='mmssm.HambaHead',
+        arch='small',
+        embed_dims=16,
+        num_gss=1,
+        regressor_depth=1,
+        in_channels=3,
+        feat_size=(64, 48),
+        crop_size=SIDE,
+        **more,
+    )
+
+
+def test_estimator_and_head_must_mean_the_same_columns():
+    head = hamba(crop_columns=(8, 56))
+    for columns in (None, (0, 48)):
+        with pytest.raises(ValueError, match=r'the head reads a map of \(8, 56\)'):
+            estimator(head=head, crop_columns=columns)
+    assert estimator(head=head, crop_columns=[8, 56]).crop_columns == (8, 56)
+
+
+def test_hambas_head_is_looked_at_from_all_sides():
+    torch.manual_seed(0)
+    model = estimator(
+        head=hamba(crop_columns=(8, 56)),
+        crop_columns=(8, 56),
+        test_cfg=dict(flip_test=True, tta_scales=(0.9, 1.0), tta_rotations=(0, 30)),
+    )
+    with torch.no_grad():
+        found, other = predict(model, crop(blobs()), crop(blobs(left=True)))
+    for hand in (found, other):
+        assert hand.mesh_vertices.shape == (1, model.head.mano.num_vertices, 3)
+        assert hand.mano_hand_pose.shape == (1, 15, 3, 3)
+        for name, value in hand.items():
+            assert np.isfinite(value).all(), name
+    pixels = project(
+        found.keypoints_3d + found.full_cam_t[:, None],
+        found.focal_length,
+        found.principal_pt,
+    )
+    assert np.abs(pixels - found.keypoints).max() < 1.5
