@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS, VISUALIZERS
@@ -414,31 +414,37 @@ def main(argv: list[str] | None = None) -> int:
     with messages_for_users():
         detect = make_detector(args)
         config = preflight.read_config(args.config or str(REPOSITORY / CONFIG))
-    init_default_scope(config.get('default_scope', 'mmpose'))
-    failed = done = 0
-    with messages_for_users(config):
+    scope = DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose'))
+    with messages_for_users(config), scope:
         network = MeshNetwork(
             config, Path(args.checkpoint or WEIGHTS), args.device, args.focal_length
         )
         args.out.mkdir(parents=True, exist_ok=True)
-        for picture in pictures(args.inputs):
-            try:
-                if isinstance(picture.image, str):
-                    raise ValueError(picture.image)
-                boxes = detect(picture.image)
-                sides = args.hand if len(args.hand) > 1 else args.hand * len(boxes)
-                sample = network.predict(picture.image, boxes, sides, picture.source)
-            except ValueError as error:
-                print(f'{picture.source}: {error}', file=sys.stderr, flush=True)
-                failed += 1
-                continue
-            write(args.out, picture, network, sample)
-            done += 1
-            print(f'{picture.source}: {len(boxes)} hands', flush=True)
-    print(
-        f'{done} images in {args.out}' + f', {failed} could not be used' * (failed > 0)
-    )
+        done, failed = look_at_all(args, detect, network)
+    print(f'{done} images in {args.out}, {failed} could not be used')
     return int(failed > 0)
+
+
+def look_at_all(
+    args: argparse.Namespace, detect: Detector, network: MeshNetwork
+) -> tuple[int, int]:
+    """Writes the files of all images; returns how many, and how many failed."""
+    done = failed = 0
+    for picture in pictures(args.inputs):
+        try:
+            if isinstance(picture.image, str):
+                raise ValueError(picture.image)
+            boxes = detect(picture.image)
+            sides = args.hand if len(args.hand) > 1 else args.hand * len(boxes)
+            sample = network.predict(picture.image, boxes, sides, picture.source)
+        except ValueError as error:
+            print(f'{picture.source}: {error}', file=sys.stderr, flush=True)
+            failed += 1
+            continue
+        write(args.out, picture, network, sample)
+        done += 1
+        print(f'{picture.source}: {len(boxes)} hands', flush=True)
+    return done, failed
 
 
 if __name__ == '__main__':

@@ -3,7 +3,7 @@
     python demo/train_hand_mesh.py --out DIR
 
 Needs no download, no MANO and no GPU. On two cores it takes two to three minutes to
-generate the images, eight to train (or fewer iterations on a slower machine) and one to
+generate the images, seven to train (or fewer iterations on a slower machine) and one to
 test and to draw. The environment variable ``MMSSM_DEMO_STEPS`` sets the number of
 training iterations instead, and with it few images are made. Every run trains
 anew; files of an earlier run in DIR are replaced, its images are kept.
@@ -11,9 +11,12 @@ anew; files of an earlier run in DIR are replaced, its images are kept.
 
 import argparse
 import json
+import platform
+import re
 import shlex
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +36,12 @@ CONFIG = (
     'configs/hand_mesh/hamba/synthhand/hamba-small_res18_1xb16_synthhand-128x128.py'
 )
 NAME = 'hamba-small-synthhand'
-TRAINING_SECONDS = 480
+TRAINING_SECONDS = 420
 IMAGES = {False: (2000, 500), True: (64, 16)}
 """For training and evaluation; True: where ``MMSSM_DEMO_STEPS`` is set."""
 MAX_TURN = 45
 SHOW_EVERY = {False: 50, True: 8}
-DRAWN = 4
+DRAWN = 3
 """Evaluation images that hand_mesh_demo.py is shown."""
 METRICS = ('PA-MPJPE', 'PA-MPVPE', 'F@5', 'F@15')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -125,6 +128,25 @@ def draw(out: Path, images: Path, weights: Path) -> None:
         )
 
 
+def record(out: Path, weights: Path) -> None:
+    """Writes beside the weights how they were made, and the log of it."""
+    log = _scripts.newest(out / 'train', '*/*.log').read_text()
+    packages = ('torch', 'mmengine', 'mmpose')
+    versions = ', '.join(f'{name} {metadata.version(name)}' for name in packages)
+    lines = [
+        f'# Weights: {weights.name}',
+        '',
+        '$ python demo/train_hand_mesh.py --out DIR',
+        '',
+        f'Python {platform.python_version()}, {versions}, seed 0.',
+        'Training and validation lines of the log:',
+        '',
+        # their beginning is the time, the logger's name and the level
+        *re.findall(r'Iter\((?:train|val)\) .*(?:loss|PA-MPJPE): .*', log),
+    ]
+    weights.with_suffix('.txt').write_text('\n'.join(lines) + '\n')
+
+
 def read_columns(images: Path, split: str, name: str) -> np.ndarray:
     """One annotation file of the images."""
     return np.array(json.loads((images / f'{split}_{name}.json').read_text()))
@@ -163,6 +185,7 @@ def main(argv: list[str] | None = None) -> None:
     _scripts.run_tool(
         'tools/model_converters/publish.py', CONFIG, str(checkpoint), str(weights)
     )
+    record(out, weights)
     draw(out, images, weights)
     metrics = json.loads((out / 'metrics.json').read_text())
     lines = [
@@ -175,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
         _scripts.verdict(steps, full),
         '',
         f'checkpoint  {checkpoint}',
-        f'weights     {weights} (these ship as mmssm/weights/{weights.name})',
+        f'weights     {weights} (such ship in mmssm/weights, with the .txt beside it)',
         f'log         {_scripts.newest(out / "train", "*/*.log")}',
         f'metrics     {out / "metrics.json"}',
         f'pictures    {out / "pictures"}, {out / "meshes"} (with .obj and .json)',

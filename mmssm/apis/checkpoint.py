@@ -26,7 +26,10 @@ ALLOWED: dict[str, frozenset[str]] = {
         'PoseLifter': 'backbone head test_cfg data_preprocessor',
         'PoseDataPreprocessor': 'mean std bgr_to_rgb',
         'L1Loss': 'reduction use_target_weight loss_weight',
-        'ResNet': 'depth in_channels stem_channels base_channels out_indices',
+        'ResNet': (
+            'depth in_channels stem_channels base_channels num_stages strides '
+            'dilations out_indices'
+        ),
         'MotionRegressionHead': 'in_channels out_channels embedding_size loss decoder',
         'MPJPELoss': 'use_target_weight loss_weight',
         'MPJPEVelocityJointLoss': (
@@ -58,7 +61,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.HeatmapDepth': 'input_size root_index',
         'mmssm.VMamba': (
             'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
-            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
+            'drop_path_rate out_indices frozen_stages with_cp'
         ),
         'mmssm.HandMeshEstimator': (
             'backbone neck head crop_columns focal_length test_cfg data_preprocessor'
@@ -73,7 +76,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         ),
         'mmssm.MANO': 'tips joint_order flat_hand_mean side mirror_left_shapes',
         'mmssm.HambaHead': (
-            'in_channels arch embed_dims regressor_depth num_gss gss_depth feat_size '
+            'in_channels arch embed_dims regressor_depths num_gss gss_depth feat_size '
             'crop_size crop_columns stride first_cell sampling_x_pad drop_path_rate '
             'fusion token_sampler graph_conv mixer bidirectional scan_order mano loss'
         ),

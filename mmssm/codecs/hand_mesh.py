@@ -9,6 +9,7 @@ from mmpose.datasets.transforms import PackPoseInputs
 
 from mmssm.geometry.rotations import axis_angle_to_matrix
 from mmssm.registry import KEYPOINT_CODECS
+from mmssm.structures.hand import NUM_JOINTS
 
 
 @KEYPOINT_CODECS.register_module()
@@ -23,7 +24,8 @@ class HandMesh(BaseKeypointCodec):
     rotation of the wrist are taken as ``mmssm.HandMeshCropAffine`` turned them and
     ``mmssm.MirrorLeftHand`` mirrored them. Annotations of the image itself
     (``keypoints``, ``keypoints_cam``, ``vertices``, ``keypoints_occluded``, boxes)
-    go into ``gt_instances`` unchanged; metrics read them there.
+    go into ``gt_instances`` unchanged; metrics read them there. A sample without any
+    annotation, as in a demo, has labels that count nothing.
 
     Args:
         input_size: Width and height of the crop that the network sees, pixels.
@@ -114,7 +116,8 @@ class HandMesh(BaseKeypointCodec):
         """Turns annotations into labels.
 
         Args:
-            keypoints: ``(1, K, 2)`` pixels of the crop.
+            keypoints: ``(1, K, 2)`` pixels of the crop; an array of no dimensions,
+                as MMPose makes it, where there are none.
             keypoints_visible: ``(1, K)`` confidence of the joints in the plane;
                 default 1.
             keypoints_cam: ``(1, K, 3)``, of the image; used only to see that the
@@ -152,6 +155,9 @@ class HandMesh(BaseKeypointCodec):
                 f'no transformed_keypoints_cam{where}: make the crop with '
                 'mmssm.HandMeshCropAffine, which turns joints in space along with it'
             )
+        if not keypoints.ndim:
+            keypoints = np.zeros((1, NUM_JOINTS, 2))
+            keypoints_visible = np.zeros((1, NUM_JOINTS))
         if keypoints_visible is None:
             keypoints_visible = np.ones(keypoints.shape[:2])
         encoded = self._in_plane(keypoints, keypoints_visible)

@@ -433,7 +433,7 @@ def check_inside(path: str, where: str, name: str) -> str:
         ValueError: It is absolute, goes up with ``..``, or is no name.
     """
     parts = PureWindowsPath(name).parts  # splits at both kinds of slashes
-    bad = not parts or '..' in parts or '\0' in name
+    bad = not name or '..' in parts or '\0' in name
     if bad or name[0] in '/\\' or PureWindowsPath(name).drive:
         raise ValueError(
             f'{path}: {where} names {name!r}, which may lie outside of the folder: '

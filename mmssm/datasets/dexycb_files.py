@@ -21,6 +21,9 @@ from mmssm.datasets.annotation_files import (
     require_keys,
     texts,
 )
+from mmssm.datasets.dexycb_splits import ALL, SEQUENCES, Choice, choice
+from mmssm.datasets.dexycb_splits import SETUPS as SETUPS
+from mmssm.datasets.dexycb_splits import SPLITS as SPLITS
 from mmssm.datasets.hand_annotations import HandAnnotations
 from mmssm.datasets.mano_poses import PoseSpace, from_components, mesh_columns
 
@@ -52,9 +55,6 @@ SERIALS = (
 )
 """Folders of the cameras, in the order of their numbers."""
 
-SEQUENCES = 100
-"""Sequences of each subject."""
-
 SIZE = (640, 480)
 """Width and height of the images, pixels."""
 
@@ -66,69 +66,6 @@ COUNTS = {('s0', 'train'): 465504}
 
 HANDS = {('s0', 'train'): 406888, ('s1', 'train'): 407088}
 """Frames with a hand, as other loaders count them."""
-
-SETUPS = ('s0', 's1', 's2', 's3')
-SPLITS = ('train', 'val', 'test')
-
-_ALL = {'subjects': range(10), 'cameras': range(8), 'sequences': range(SEQUENCES)}
-
-
-def _of_objects(objects: set[int], keep: bool = True) -> list[int]:
-    return [i for i in range(SEQUENCES) if (i // 5 in objects) == keep]
-
-
-_FIFTH = [i for i in range(SEQUENCES) if i % 5 == 4]
-_CHOICES: dict[tuple[str, str], dict] = {
-    ('s0', 'train'): {'sequences': [i for i in range(SEQUENCES) if i % 5 != 4]},
-    ('s0', 'val'): {'subjects': [0, 1], 'sequences': _FIFTH},
-    ('s0', 'test'): {'subjects': [2, 3, 4, 5, 6, 7, 8, 9], 'sequences': _FIFTH},
-    ('s1', 'train'): {'subjects': [0, 1, 2, 3, 4, 5, 9]},
-    ('s1', 'val'): {'subjects': [6]},
-    ('s1', 'test'): {'subjects': [7, 8]},
-    ('s2', 'train'): {'cameras': [0, 1, 2, 3, 4, 5]},
-    ('s2', 'val'): {'cameras': [6]},
-    ('s2', 'test'): {'cameras': [7]},
-    ('s3', 'train'): {'sequences': _of_objects({3, 7, 11, 15, 19}, keep=False)},
-    ('s3', 'val'): {'sequences': _of_objects({3, 19})},
-    ('s3', 'test'): {'sequences': _of_objects({7, 11, 15})},
-}
-
-
-class Choice(NamedTuple):
-    """What belongs to a split.
-
-    Attributes:
-        subjects: Numbers of subjects, from 0.
-        cameras: Numbers of cameras, from 0.
-        sequences: Places in the sorted list of a subject's sequences, from 0.
-    """
-
-    subjects: tuple[int, ...]
-    cameras: tuple[int, ...]
-    sequences: tuple[int, ...]
-
-
-def choice(setup: str, split: str) -> Choice:
-    """The subjects, cameras and sequences of an official split.
-
-    Args:
-        setup: ``'s0'`` (default of the authors), ``'s1'`` (unseen subjects),
-            ``'s2'`` (unseen views) or ``'s3'`` (unseen objects grasped).
-        split: ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        What belongs to it.
-
-    Raises:
-        ValueError: There is no such split.
-    """
-    if (setup, split) not in _CHOICES:
-        raise ValueError(
-            f'expected a setup out of {SETUPS} and a split out of {SPLITS}, got '
-            f"'{setup}' and '{split}'"
-        )
-    parts = {**_ALL, **_CHOICES[setup, split]}
-    return Choice(**{name: tuple(numbers) for name, numbers in parts.items()})
 
 
 class Recording(NamedTuple):
@@ -322,7 +259,7 @@ def read_labels(root: str, sequences: list[Recording], chosen: Choice) -> Labels
         )
         progress.update()
     table = np.array(places, np.int32).reshape(-1, 3)
-    return Labels(*table.T, joint_3d, joint_2d, pose_m)
+    return Labels(table[:, 0], table[:, 1], table[:, 2], joint_3d, joint_2d, pose_m)
 
 
 def _places(
@@ -388,7 +325,7 @@ def write_index(root: str, path: str, partial: bool = False) -> int:
         FileNotFoundError: A file is missing.
         ValueError: A file does not hold what it should.
     """
-    chosen = Choice(**{name: tuple(numbers) for name, numbers in _ALL.items()})
+    chosen = Choice(**{name: tuple(numbers) for name, numbers in ALL.items()})
     sequences = list_sequences(root, chosen, partial)
     if partial:
         chosen = chosen._replace(cameras=_cameras_there(root, sequences))
@@ -450,11 +387,11 @@ def read_index(path: str) -> Index:
     preparation = 'tools/dataset_converters/dexycb_index.py makes it'
     data = read_npz(path, 'index', preparation)
     require_keys(path, 'the file', data, {*INDEX_SHAPES, 'name'} - set(OPTIONAL))
-    for key in OPTIONAL:
-        size = len(data['subject'] if key == 'betas' else data['frame'])
-        data.setdefault(key, np.full((size, INDEX_SHAPES[key][1]), np.nan))
     for key, shape in INDEX_SHAPES.items():
-        check_shape(path, key, data[key], shape)
+        if key in data:
+            check_shape(path, key, data[key], shape)
+    data.setdefault('pose_m', np.full((len(data['frame']), 51), np.nan))
+    data.setdefault('betas', np.full((len(data['subject']), 10), np.nan))
     count, rows = len(data['subject']), len(data['frame'])
     names = texts(path, 'name', data['name'], count)
     for keys, size in (

@@ -168,6 +168,15 @@ class Entry(NamedTuple):
     fitting_loss: float
 
 
+def fault_of(entry: Entry) -> str | None:
+    """What is wrong with a hand's numbers; None where nothing is."""
+    for name in ('keypoints_2d', 'keypoints_3d', 'center', 'size', 'pose', 'betas'):
+        values = getattr(entry, name)
+        if values is not None and not np.isfinite(values).all():
+            return f'{name} is NaN or infinite'
+    return None if (entry.size > 0).all() else 'its box has no size'
+
+
 def parse_entries(where: str, data: bytes) -> list[Entry]:
     """Reads a ``data.pyd``, a pickled list of hands, without running anything.
 
@@ -256,6 +265,7 @@ class TarIndex(NamedTuple):
         number: ``(N,)`` place in the annotation's list.
         confidence: ``(N, 21)`` of the joints in the plane.
         loss: ``(N,)`` fitting loss, NaN where there is none.
+        faulty: ``(N,)`` bool, whether its numbers cannot be used.
     """
 
     tars: list[str]
@@ -265,6 +275,7 @@ class TarIndex(NamedTuple):
     number: np.ndarray
     confidence: np.ndarray
     loss: np.ndarray
+    faulty: np.ndarray
 
     def where(self, row: int) -> str:
         """Names a hand, for messages."""
@@ -304,7 +315,7 @@ def scan_tars(paths: list[str]) -> TarIndex:
         progress.update()
     if not rows:
         raise ValueError(f'{osp.dirname(paths[0])} holds no hands; {PREPARATION}')
-    tar, image, data, place, confidence, loss = zip(*rows, strict=True)
+    tar, image, data, place, confidence, loss, faulty = zip(*rows, strict=True)
     return TarIndex(
         paths,
         np.array(tar, np.int32),
@@ -313,6 +324,7 @@ def scan_tars(paths: list[str]) -> TarIndex:
         np.array(place, np.int32),
         np.array(confidence, np.float16),
         np.array(loss, np.float32),
+        np.array(faulty, bool),
     )
 
 
@@ -336,6 +348,7 @@ def _scan(path: str) -> Iterator[tuple]:
                         number,
                         entry.keypoints_2d[:, 2],
                         entry.fitting_loss,
+                        fault_of(entry) is not None,
                     )
     except tarfile.TarError as error:
         raise damaged(path, 'tar', error) from error
@@ -429,6 +442,7 @@ def read_index(path: str, root: str) -> TarIndex:
         ('number', (rows,)),
         ('confidence', (rows, 21)),
         ('loss', (rows,)),
+        ('faulty', (rows,)),
     ):
         check_shape(path, key, data[key], shape)
     for key, stop in {'tar': count, 'number': MAX_HANDS}.items():

@@ -71,6 +71,16 @@ class HandAnnotations:
         return f'{self.source}: entry {self.row[sample]} ({self.image[sample]})'
 
 
+def check_invalid(invalid: str) -> None:
+    """Checks what to do with annotations that do not hold.
+
+    Raises:
+        ValueError: It is neither ``'raise'`` nor ``'skip'``.
+    """
+    if invalid not in ('raise', 'skip'):
+        raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
+
+
 def project(joints: np.ndarray, focal: np.ndarray, principal: np.ndarray) -> np.ndarray:
     """Projects the joints of each row by the row's own camera.
 
@@ -131,25 +141,26 @@ def faults(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
         boxes = hands.boxes()
         low, high = boxes[:, :2], boxes[:, 2:]
         found = [
-            *_faults_in_space(hands),
             (~_finite(hands.keypoints), 'its 2D joints are NaN or infinite'),
             (~_finite(hands.visible), 'its confidences are NaN or infinite'),
+            *_faults_of_cameras(hands),
             (~((low < high).all(1) & _finite(boxes)), 'its box has no size'),
             *_faults_of_meshes(hands),
         ]
+        if hands.joints is not None:
+            found.insert(
+                0, (~_finite(hands.joints), 'its 3D joints are NaN or infinite')
+            )
     return [(bad, what) for bad, what in found if bad.any()]
 
 
-def _faults_in_space(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
-    found = []
-    if hands.joints is not None:
-        found.append((~_finite(hands.joints), 'its 3D joints are NaN or infinite'))
+def _faults_of_cameras(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
+    found: list[tuple[np.ndarray, str]] = []
     if hands.focal is None or hands.principal is None:
         return found
     if hands.joints is not None:
-        behind = (hands.visible > 0) & (hands.joints[..., 2] <= 0)
-        what = 'a joint lies behind the camera or on it (z <= 0)'
-        found.append((behind.any(1), what))
+        behind: np.ndarray = ((hands.visible > 0) & (hands.joints[..., 2] <= 0)).any(1)
+        found.append((behind, 'a joint lies behind the camera or on it (z <= 0)'))
     camera = _finite(hands.focal) & _finite(hands.principal)
     camera &= (hands.focal > 0).all(1)
     what = 'it has no camera: focal lengths must be positive numbers, pixels'
@@ -157,10 +168,10 @@ def _faults_in_space(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
 
 
 def _faults_of_meshes(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
-    found = []
+    found: list[tuple[np.ndarray, str]] = []
     for name, known in MESH_COLUMNS.items():
         if name in hands.extra:
-            bad = ~_finite(hands.extra[name])
+            bad: np.ndarray = ~_finite(hands.extra[name])
             if known is not None:
                 bad &= hands.extra[known] > 0
             found.append((bad, f'its {name} is NaN or infinite'))

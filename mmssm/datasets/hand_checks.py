@@ -106,9 +106,9 @@ def check_counts(dataset: BaseDataset) -> list[Check]:
         published = dataset.split == 'test' and dataset.view == 1
         return [frames, _first_nyu_joint(dataset)] if published else [frames]
     if isinstance(dataset, HO3DDataset):
-        key = (dataset.version, dataset.split)
-        images = Check('images', dataset.hands.total or 0, ho3d_files.COUNTS[key])
-        return [images, Check('hands', samples, None)]
+        images = dataset.hands.total or 0
+        expected = ho3d_files.COUNTS[dataset.version, dataset.split]
+        return [Check('images', images, expected), Check('hands', samples, None)]
     if isinstance(dataset, HIntDataset):
         known = hint_files.COUNTS.get((dataset.split, dataset.source))
         return [Check('hands', samples, known)]
@@ -135,7 +135,7 @@ def _count_freihand(dataset: FreiHAND3DDataset) -> list[Check]:
     if dataset.versions is not None:
         versions = len(dataset.versions)
     return [
-        Check('hands', len(dataset.hands.joints), hands),
+        Check('hands', len(dataset.hands.keypoints), hands),
         Check('images', len(dataset.hands.image), versions * hands),
     ]
 
@@ -276,13 +276,13 @@ def _share_in_boxes(samples: Sequence[dict]) -> float:
 def _measure_freihand(dataset: FreiHAND3DDataset) -> list[Measure]:
     """Against the files of MANO's parameters and of scales, if they are there."""
     hands, measures = dataset.hands, []
-    root, split, count = dataset.data_root, dataset.split, len(hands.joints)
+    root, split, count = dataset.data_root, dataset.split, len(hands.keypoints)
     if osp.isfile(osp.join(root, f'{split}_mano.json')):
         rows = freihand_files.read_column(root, split, 'mano', (count, 1, 61))
         off = hands.keypoints[:, hand.MIDDLE_BASE] - rows[:, 0, 58:60]
         distance = _median(np.linalg.norm(off, axis=-1))
         measures.append(Measure("joint 9 off mano's root, px", distance, 0, 1))
-    if osp.isfile(osp.join(root, f'{split}_scale.json')):
+    if osp.isfile(osp.join(root, f'{split}_scale.json')) and hands.joints is not None:
         scale = freihand_files.read_column(root, split, 'scale', (count,))
         bone = np.linalg.norm(hands.joints[:, 9] - hands.joints[:, 10], axis=-1)
         distance = 1000 * _median(np.abs(bone - scale))

@@ -23,13 +23,13 @@ class Submission(NamedTuple):
         order: Its order of joints, a key of ``mmssm.structures.hand.ORDERS``.
         axes: Signs of x, y, z in its camera's frame, seen from OpenCV's.
         root_given: The set says where the wrist is, and results are put there.
-        count: Images of the released set, one hand each.
+        num_samples: Images of the released set, one hand each.
     """
 
     order: str
     axes: tuple[int, int, int]
     root_given: bool
-    count: int
+    num_samples: int
 
 
 SUBMISSIONS = {
@@ -79,7 +79,7 @@ def write_submission(
     if Path(path).suffix != '.zip':
         raise ValueError(f'a submission is a .zip, got {fspath(path)}')
     server = SUBMISSIONS[name]
-    count = server.count if num_samples is None else num_samples
+    count = server.num_samples if num_samples is None else num_samples
     _check('joints', joints, (count, NUM_JOINTS, 3))
     _check('vertices', vertices, (count, num_vertices, 3))
     ordered = reorder(joints, 'op21', server.order)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dist import master_only
@@ -12,12 +13,13 @@ from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 from numpy.typing import NDArray
 
+from mmssm.geometry.rasterizer import supersampled
 from mmssm.registry import VISUALIZERS
 
 from .mesh_pictures import TURNS, PlacedMesh, draw_meshes, draw_view, place_meshes
 
-_TALL = 400
-"""Images of so many rows have two views above each other beside them."""
+_LEAST_EDGE = 400
+"""Images are enlarged until one edge has so many pixels: joints hide small hands."""
 
 
 @VISUALIZERS.register_module()
@@ -27,7 +29,7 @@ class HandMeshVisualizer(PoseLocalVisualizer):
     MMPose's ``PoseLocalVisualizer`` draws joints and boxes; here the meshes of all
     hands of a sample, as the image's camera sees them, lie under the joints, nearer
     hands over farther ones, and views of each hand stand on the right. No display
-    and no graphics library is needed. Samples without meshes look as ever.
+    and no graphics library is needed. Small images are enlarged, by a whole number.
 
     Constructor arguments and :meth:`add_datasample` are those of the base class.
     How vertices are joined into faces is the hand model's to say:
@@ -39,6 +41,7 @@ class HandMeshVisualizer(PoseLocalVisualizer):
 
     # of the sample being drawn; MMEngine's metaclass wants the constructor spelt out
     _meta: Mapping[str, Any] = MappingProxyType({})
+    _zoom: int = 1
     _width: int | None = None
 
     def set_faces(self, faces: NDArray | torch.Tensor) -> None:
@@ -79,8 +82,12 @@ class HandMeshVisualizer(PoseLocalVisualizer):
             ValueError: There are meshes, but no faces have been set, or the
                 camera's fields are missing.
         """
-        self._meta, self._width = data_sample.metainfo, image.shape[1]
-        return super().add_datasample(name, image, data_sample, *args, **kwargs)
+        self._zoom = -(-_LEAST_EDGE // max(image.shape[:2]))
+        self._meta, self._width = data_sample.metainfo, self._zoom * image.shape[1]
+        size = (self._width, self._zoom * image.shape[0])
+        enlarged = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+        sample = _enlarged(data_sample, self._zoom)
+        return super().add_datasample(name, enlarged, sample, *args, **kwargs)
 
     def _draw_instances_kpts(
         self,
@@ -129,7 +136,8 @@ class HandMeshVisualizer(PoseLocalVisualizer):
                 "default_hooks.visualization=dict(type='mmssm."
                 "HandMeshVisualizationHook'), or call set_faces(model.head.mano.faces)"
             )
-        return place_meshes(vertices, self.faces, cameras)
+        fine = [supersampled(camera, self._zoom) for camera in cameras]
+        return place_meshes(vertices, self.faces, fine)
 
     def _has_truth(self, instances: InstanceData) -> bool:
         """Whether there are true meshes and a camera, of the faces that are set."""
@@ -137,6 +145,21 @@ class HandMeshVisualizer(PoseLocalVisualizer):
             return False
         known = {'focal', 'principal_pt'} <= set(self._meta)
         return known and instances.vertices.shape[-2] == self.faces.max() + 1
+
+
+def _enlarged(sample: PoseDataSample, zoom: int) -> PoseDataSample:
+    """A copy whose joints and boxes are those of the enlarged image."""
+    sample = sample.clone()
+    for group in ('pred_instances', 'gt_instances'):
+        if group not in sample:
+            continue
+        instances = sample.get(group).clone()
+        for name in ('keypoints', 'bboxes'):
+            if name in instances:
+                pixels = _array(instances.get(name))
+                instances.set_field(zoom * pixels + (zoom - 1) / 2, name)
+        setattr(sample, group, instances)
+    return sample
 
 
 def _predicted(instances: InstanceData) -> tuple[NDArray, NDArray]:
@@ -168,19 +191,15 @@ def _array(value: Any) -> NDArray[np.float64]:
 
 
 def _views(meshes: list[PlacedMesh], height: int) -> NDArray[np.uint8]:
-    """Each hand from all sides, ``(height, W, 3)``.
-
-    Beside a small image the views of one hand stand in a row; otherwise each hand
-    has a column.
-    """
-    rows = 1 if len(meshes) == 1 and height < _TALL else len(TURNS)
-    edge = max(height // rows, 1)
-    cells = [draw_view(mesh, view, edge) for mesh in meshes for view in TURNS]
-    columns = [
-        np.concatenate(cells[start : start + rows])
-        for start in range(0, len(cells), rows)
-    ]
-    views = np.concatenate(columns, 1)
+    """A column for each hand, of all its views: ``(height, W, 3)``."""
+    edge = max(height // len(TURNS), 1)
+    views = np.concatenate(
+        [
+            np.concatenate([draw_view(mesh, view, edge) for view in TURNS])
+            for mesh in meshes
+        ],
+        1,
+    )
     below = max(height - len(views), 0)
     padded = np.pad(views, [(0, below), (0, 0), (0, 0)], constant_values=255)
     return padded[:height]

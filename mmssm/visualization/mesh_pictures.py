@@ -52,7 +52,7 @@ class PlacedMesh(NamedTuple):
 
 
 def place_meshes(
-    vertices: NDArray, faces: NDArray, cameras: NDArray
+    vertices: NDArray, faces: NDArray, cameras: Sequence[NDArray]
 ) -> list[PlacedMesh]:
     """The hands of a picture, each in its colour.
 
@@ -60,7 +60,7 @@ def place_meshes(
         vertices: ``(N, V, 3)`` in the camera's frame, metres; left hands may be
             mirrored right ones.
         faces: ``(F, 3)`` of one hand.
-        cameras: ``(N, 3, 3)``.
+        cameras: N pinhole matrices ``(3, 3)``.
 
     Returns:
         N meshes whose faces look outwards.

@@ -210,6 +210,15 @@ def test_members_that_lead_elsewhere_are_refused(tmp_path, names, extra, message
     assert sorted(tmp_path.rglob('*')) == before
 
 
+def test_folders_and_other_files_of_a_tar_are_left_alone(tmp_path):
+    folder = tarfile.TarInfo('.')
+    folder.type = tarfile.DIRTYPE
+    contents = {f'./{name}': data for name, data in hamer.members().items()}
+    contents['./set/000.detection.npz'] = b'not read'
+    hamer.write_tar(tmp_path / '0.tar', contents, [folder])
+    assert len(DATASETS.build({**TAR, 'data_root': str(tmp_path)})) == 3
+
+
 def test_members_of_absurd_sizes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr('mmssm.datasets.hamer_files.MAX_DATA_BYTES', 500)
     with pytest.raises(ValueError, match=r'000\.data\.pyd has .* bytes, expected 1 to'):
@@ -248,11 +257,32 @@ def test_annotations_that_do_not_hold_are_named(tmp_path, data, message):
         tars(tmp_path, contents)
 
 
-def test_numbers_that_are_nan_are_named_when_asked_for(tmp_path):
-    data = spoiled(hand_pose=np.full(48, np.nan, np.float32))
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'hand_pose': np.full(48, np.nan, np.float32)},
+        {'keypoints_3d': np.full((21, 4), np.inf, np.float32)},
+        {'center': np.full(2, np.nan)},
+        {'scale': np.zeros(2)},
+    ],
+)
+def test_numbers_that_are_nan_are_named_or_left_out(tmp_path, changes):
+    data = [*spoiled(), *spoiled(**changes)]
     contents = {'a.jpg': hamer.picture(), 'a.data.pyd': pickle.dumps(data)}
-    dataset = tars(tmp_path, contents)
-    with pytest.raises(ValueError, match=r'000000\.tar, byte .*hand 0: pose is NaN'):
+    with pytest.raises(ValueError, match=r'000000\.tar, byte .*hand 1: NaN, or'):
+        tars(tmp_path, contents)
+    assert len(tars(tmp_path, contents, invalid='skip')) == 1
+    with pytest.raises(ValueError, match="invalid must be 'raise' or 'skip'"):
+        tars(tmp_path, contents, invalid='ignore')
+
+
+def test_a_tar_that_changed_is_named_when_a_hand_is_asked_for(tmp_path):
+    dataset = tars(tmp_path)
+    path, span = tmp_path / '000000.tar', dataset.index.data[0]
+    whole = bytearray(path.read_bytes())
+    whole[span[0] : span[0] + 20] = bytes(20)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match=r'000000\.tar, byte .* was not read'):
         dataset[0]
 
 

@@ -125,6 +125,10 @@ def test_unknown_joints_do_not_count(hands):
     pred, _, gt, _ = hands
     part = hand.joint_errors(hand.official_align(pred[:, :5], gt[:, :5]), gt[:, :5])
     assert found['PA-MPJPE'] == pytest.approx(1000 * part.mean())
+    apart = [sample(*row, n) for n, row in enumerate(rows)]
+    for one in apart:
+        one['gt_instances']['keypoints_cam_weights'] = visible
+    assert evaluate(apart, f_thresholds=()) == found
     hidden = [sample(*row, n, 0 * visible) for n, row in enumerate(rows)]
     with pytest.raises(ValueError, match='no joint to evaluate PA-MPJPE'):
         evaluate(hidden, f_thresholds=())

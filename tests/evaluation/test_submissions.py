@@ -50,7 +50,7 @@ def test_files_of_equal_hands_are_equal(tmp_path, hands):
 
 
 def test_counts_are_those_of_the_released_sets():
-    counts = {name: server.count for name, server in SUBMISSIONS.items()}
+    counts = {name: server.num_samples for name, server in SUBMISSIONS.items()}
     assert counts == {'freihand': 3960, 'ho3d_v2': 11524, 'ho3d_v3': 20137}
 
 

@@ -136,35 +136,51 @@ def predicted(mano, place, left=False, size=(120, 160)):
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
 
 
+def shown(visualizer, sample, **kwargs):
+    """The picture; an image of 120 x 160 is drawn three times as large."""
+    picture = visualizer.add_datasample('a', IMAGE, sample, **kwargs)
+    assert picture.shape[0] == 360
+    return picture
+
+
 def test_the_hand_lies_under_its_joints(visualizer, mano):
     sample = predicted(mano, [0.02, 0, 0.6])
-    picture = visualizer.add_datasample('a', IMAGE, sample, draw_gt=False)
-    assert picture.shape == (120, 160 + 2 * 120, 3)
-    hand = covered(picture[:, :160], IMAGE)
-    for x, y in sample.pred_instances.keypoints[0].round().astype(int):
-        assert hand[y - 1 : y + 2, x - 1 : x + 2].all()
+    picture = shown(visualizer, sample, draw_gt=False)
+    assert picture.shape == (360, 480 + 180, 3)
+    hand = covered(picture[:, :480], picture[0, 0])
+    joints = 3 * sample.pred_instances.keypoints[0] + 1
+    for x, y in joints.round().astype(int):
+        assert hand[y - 2 : y + 3, x - 2 : x + 3].all()
     assert 0.02 < hand.mean() < 0.5
+    # without joints: the mesh alone covers them too
+    sample.pred_instances.keypoints_visible = np.zeros((1, 21))
+    hand = covered(shown(visualizer, sample, draw_gt=False)[:, :480], picture[0, 0])
+    assert hand[tuple(joints.round().astype(int).T[::-1])].mean() > 0.9
+
+
+def test_large_images_keep_their_size(visualizer, mano):
+    image = np.full((300, 410, 3), 90, np.uint8)
+    sample = predicted(mano, [0.02, 0, 0.6], size=(300, 410))
+    picture = visualizer.add_datasample('a', image, sample, draw_gt=False)
+    assert picture.shape == (300, 410 + 150, 3)
 
 
 def test_boxes_stay_out_of_the_views(visualizer, mano):
     sample = predicted(mano, [0, 0, 0.6])
     sample.pred_instances.bboxes = np.array([[5.0, 5, 300, 100]])
-    plain = visualizer.add_datasample('a', IMAGE, sample, draw_gt=False)
-    boxed = visualizer.add_datasample('a', IMAGE, sample, draw_gt=False, draw_bbox=True)
-    assert (boxed[:, :160] != plain[:, :160]).any()
-    np.testing.assert_array_equal(boxed[:, 160:], plain[:, 160:])
+    plain = shown(visualizer, sample, draw_gt=False)
+    boxed = shown(visualizer, sample, draw_gt=False, draw_bbox=True)
+    assert (boxed[100:200, 16] != plain[100:200, 16]).any()
+    np.testing.assert_array_equal(boxed[:, 480:], plain[:, 480:])
 
 
 def test_both_hands_of_a_picture(visualizer, mano):
     samples = [predicted(mano, [0.06, 0, 0.6]), predicted(mano, [-0.1, 0, 0.6], True)]
-    merged = merge_data_samples(samples)
-    picture = visualizer.add_datasample('a', IMAGE, merged, draw_gt=False)
-    assert picture.shape == (120, 160 + 2 * 60, 3)
-    left, right = (
-        covered(picture[:, c], IMAGE[:, c]) for c in (slice(80), slice(80, 160))
-    )
-    assert left.any()
-    assert right.any()
+    picture = shown(visualizer, merge_data_samples(samples), draw_gt=False)
+    assert picture.shape == (360, 480 + 2 * 180, 3)
+    hands = covered(picture[:, :480], picture[0, 0])
+    assert hands[:, :240].any()
+    assert hands[:, 240:].any()
 
 
 def test_true_meshes_beside_predicted_ones(visualizer, mano):
@@ -174,27 +190,27 @@ def test_true_meshes_beside_predicted_ones(visualizer, mano):
         keypoints=pred.keypoints,
         vertices=pred.mesh_vertices + pred.full_cam_t[:, None],
     )
-    wide = visualizer.add_datasample('a', IMAGE, sample)
-    assert wide.shape[1] == 160 + (160 + 240)  # no camera, no true mesh
+    wide = shown(visualizer, sample)
+    assert wide.shape[1] == 480 + (480 + 180)  # no camera, no true mesh
     sample.set_metainfo(dict(focal=[300.0, 300], principal_pt=[80.0, 60]))
-    wide = visualizer.add_datasample('a', IMAGE, sample)
-    assert wide.shape[1] == 2 * (160 + 240)
-    np.testing.assert_array_equal(wide[:, :400], wide[:, 400:])
+    wide = shown(visualizer, sample)
+    assert wide.shape[1] == 2 * (480 + 180)
+    np.testing.assert_array_equal(wide[:, :660], wide[:, 660:])
     sample.gt_instances.vertices[:] = 0  # not known
-    assert visualizer.add_datasample('a', IMAGE, sample).shape[1] == 160 + 400
+    assert shown(visualizer, sample).shape[1] == 480 + 660
 
 
 def test_says_what_is_missing(visualizer, mano):
     sample = predicted(mano, [0, 0, 0.6])
     visualizer.faces = None
     with pytest.raises(ValueError, match='HandMeshVisualizationHook'):
-        visualizer.add_datasample('a', IMAGE, sample, draw_gt=False)
+        shown(visualizer, sample, draw_gt=False)
     del sample.pred_instances.full_cam_t
     with pytest.raises(ValueError, match=r"lack \['full_cam_t'\]"):
-        visualizer.add_datasample('a', IMAGE, sample, draw_gt=False)
+        shown(visualizer, sample, draw_gt=False)
     del sample.pred_instances.mesh_vertices
-    picture = visualizer.add_datasample('a', IMAGE, sample, draw_gt=False)
-    assert picture.shape == IMAGE.shape
+    picture = shown(visualizer, sample, draw_gt=False)
+    assert picture.shape == (360, 480, 3)
 
 
 @pytest.fixture
@@ -223,7 +239,7 @@ def test_pictures_of_a_test_go_to_the_folder(runner, mano, tmp_path, request):
     hook.after_test_iter(runner, 0, {}, [sample])
     [made] = (tmp_path / 'now/shown').iterdir()
     with Image.open(made) as picture:
-        assert picture.size == (160 + 2 * 120, 120)
+        assert picture.size == (480 + 180, 360)
 
 
 def test_the_hook_says_what_does_not_fit(runner, request, monkeypatch):

@@ -20,6 +20,7 @@ hand_mesh_meta_keys = (
     'principal_pt',
     'root_index',
     'crop_mirrored',
+    'bbox_rotation',
 )
 hand_mesh_codec = dict(type='mmssm.HandMesh', input_size=(256, 256))
 pack = dict(type='PackPoseInputs', meta_keys=hand_mesh_meta_keys)

@@ -1,7 +1,7 @@
 """Hands in HaMeR's files."""
 
 import os
-from logging import INFO
+from logging import INFO, WARNING
 from os import path as osp
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from mmssm.datasets import hamer_files
 from mmssm.datasets.datasets.hand_dataset import HandDataset, HandSamples
-from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.datasets.hand_annotations import HandAnnotations, check_invalid
 from mmssm.datasets.metainfo import hand_metainfo
 from mmssm.registry import DATASETS
 
@@ -64,8 +64,7 @@ class HandMeshTarDataset(HandSamples):
     image's first byte), and ``keypoints_cam_weights (1, 21)``, ``mano_pose (1, 48)``
     (axis-angle, radians, mean pose included), ``mano_betas (1, 10)``,
     ``has_mano_pose (1,)``, ``has_betas (1,)``. ``bbox`` is the file's box, which
-    its authors enlarged already. NaN among the numbers of a hand is an error when it
-    is asked for.
+    its authors enlarged already.
 
     Args:
         index_file: Where the hands lie, relative to ``data_root``, made by
@@ -77,6 +76,8 @@ class HandMeshTarDataset(HandSamples):
         max_fitting_loss: Hands whose parameters fit the image worse are left out;
             those without the number stay.
         max_beta: Hands with a shape coefficient beyond it have no parameters.
+        invalid: What to do with hands whose numbers are NaN or whose box has no size:
+            ``'raise'``, or ``'skip'`` them with a warning that counts them.
         **kwargs: As in :class:`HandSamples`.
 
     Raises:
@@ -93,8 +94,11 @@ class HandMeshTarDataset(HandSamples):
         min_joints: int = 5,
         max_fitting_loss: float = 31000.0,
         max_beta: float = 3.0,
+        invalid: str = 'raise',
         **kwargs: Any,
     ) -> None:
+        check_invalid(invalid)
+        self.invalid = invalid
         self.index_file = index_file
         self.min_confidence = min_confidence
         self.min_joints = min_joints
@@ -113,7 +117,7 @@ class HandMeshTarDataset(HandSamples):
             self.index = hamer_files.read_index(path, self.data_root)
         sure = (self.index.confidence >= self.min_confidence).sum(1)
         bad_fit = self.index.loss >= self.max_fitting_loss
-        kept = np.flatnonzero((sure >= self.min_joints) & ~bad_fit)
+        kept = np.flatnonzero((sure >= self.min_joints) & ~bad_fit & ~self._faulty())
         print_log(
             f'{self.data_root}: {len(kept):,} of {len(sure):,} hands; left out '
             f'{(sure < self.min_joints).sum():,} with fewer than {self.min_joints} '
@@ -124,6 +128,19 @@ class HandMeshTarDataset(HandSamples):
         if not len(kept):
             raise ValueError(f'{self.data_root} holds no hand that can be used')
         return [{'hand': int(row)} for row in kept]
+
+    def _faulty(self) -> np.ndarray:
+        faulty = self.index.faulty.astype(bool)
+        if faulty.any():
+            message = (
+                f'{self.index.where(int(faulty.argmax()))}: NaN, or a box of no '
+                f'size; the same holds for {faulty.sum() - 1:,} more of '
+                f'{len(faulty):,} hands'
+            )
+            if self.invalid == 'raise':
+                raise ValueError(f"{message} (invalid='skip' leaves them out)")
+            print_log(f'{message}; left out', 'current', WARNING)
+        return faulty
 
     def gather(self, sample: int) -> dict:
         """Reads a sample out of its tar, without the skeleton.
@@ -140,7 +157,9 @@ class HandMeshTarDataset(HandSamples):
         if index.number[sample] >= len(entries):
             raise ValueError(f'{where}: there are {len(entries)} hands')
         entry = entries[index.number[sample]]
-        _check_numbers(where, entry)
+        fault = hamer_files.fault_of(entry)
+        if fault is not None:
+            raise ValueError(f'{where}: {fault}')
         half = entry.size / 2
         return {
             'img_path': os.path.join(path, f'{index.image[sample, 0]}.jpg'),
@@ -161,21 +180,13 @@ class HandMeshTarDataset(HandSamples):
     def _parameters(self, entry: hamer_files.Entry) -> dict[str, np.ndarray]:
         """Pose and shape, which count together or not at all."""
         pose, betas = entry.pose, entry.betas
-        known = pose is not None and betas is not None
-        if not known or np.abs(betas).max() > self.max_beta:
+        if pose is None or betas is None or np.abs(betas).max() > self.max_beta:
             none = np.zeros(1, np.float32)
             return {'has_mano_pose': none, 'has_betas': none}
         one = np.ones(1, np.float32)
         return {
-            'mano_pose': np.reshape(pose, (1, -1)),
-            'mano_betas': np.reshape(betas, (1, -1)),
+            'mano_pose': pose[None],
+            'mano_betas': betas[None],
             'has_mano_pose': one,
             'has_betas': one,
         }
-
-
-def _check_numbers(where: str, entry: hamer_files.Entry) -> None:
-    for name in ('keypoints_2d', 'keypoints_3d', 'center', 'size', 'pose', 'betas'):
-        values = getattr(entry, name)
-        if values is not None and not np.isfinite(values).all():
-            raise ValueError(f'{where}: {name} is NaN or infinite')

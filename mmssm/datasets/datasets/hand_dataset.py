@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.datasets import BaseCocoStyleDataset
 
 from mmssm.datasets.datasets.clip_dataset import SKELETON_KEYS
-from mmssm.datasets.hand_annotations import HandAnnotations, faults
+from mmssm.datasets.hand_annotations import HandAnnotations, check_invalid, faults
 from mmssm.datasets.metainfo import hand_metainfo
 
 
@@ -146,8 +146,7 @@ class HandDataset(HandSamples):
     """
 
     def __init__(self, invalid: str = 'raise', **kwargs: Any) -> None:
-        if invalid not in ('raise', 'skip'):
-            raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
+        check_invalid(invalid)
         self.invalid = invalid
         self.hands: HandAnnotations
         super().__init__(**kwargs)

@@ -18,6 +18,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import RandomBBoxTransform, TopdownAffine
 from mmpose.structures.bbox import bbox_xyxy2cs
 
+from mmssm.datasets.hand_annotations import check_invalid
 from mmssm.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from mmssm.registry import TRANSFORMS
 
@@ -54,8 +55,7 @@ class HandMeshCropBox(BaseTransform):
             raise ValueError(f'factor must be positive, got {factor}')
         if aspect is not None and not (len(aspect) == 2 and min(aspect) > 0):
             raise ValueError(f'aspect must be a width and a height, got {aspect}')
-        if invalid not in ('raise', 'skip'):
-            raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
+        check_invalid(invalid)
         self.factor = factor
         self.aspect = aspect
         self.invalid = invalid

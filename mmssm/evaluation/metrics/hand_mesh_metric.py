@@ -175,10 +175,10 @@ class HandMeshMetric(BaseMetric):
             data_samples: With ``pred_instances.keypoints_3d (1, 21, 3)`` and
                 ``mesh_vertices (1, V, 3)`` and, but for ``format_only``,
                 ``gt_instances.keypoints_cam (1, 21, 3)``, ``keypoints_visible
-                (1, 21)`` and ``vertices (1, V, 3)``, all in metres along the
-                camera's axes. With a file to write ``img_id``, and
-                ``pred_instances.full_cam_t (1, 3)`` (FreiHAND) or the true root
-                in ``gt_instances.keypoints_cam`` (HO-3D).
+                (1, 21)`` or ``keypoints_cam_weights``, and ``vertices (1, V, 3)``,
+                all in metres along the camera's axes. With a file to write
+                ``img_id``, and ``pred_instances.full_cam_t (1, 3)`` (FreiHAND) or
+                the true root in ``gt_instances.keypoints_cam`` (HO-3D).
 
         Raises:
             KeyError: A prediction or the ground truth is missing.
@@ -215,7 +215,8 @@ class HandMeshMetric(BaseMetric):
         pairs = [_pair(s, 'keypoints_3d', 'keypoints_cam') for s in samples]
         pred, gt = (np.concatenate(column) for column in zip(*pairs, strict=True))
         seen = [
-            hand_samples.visible(s, p) for s, (p, _) in zip(samples, pairs, strict=True)
+            hand_samples.known_in_space(s, p)
+            for s, (p, _) in zip(samples, pairs, strict=True)
         ]
         mask = np.concatenate(seen)
         roots = pred[:, root, None], gt[:, root, None]
@@ -234,7 +235,7 @@ class HandMeshMetric(BaseMetric):
         if SUBMISSIONS[self.submission].root_given:
             root = self._root()
             gt = hand_samples.as_array(sample['gt_instances']['keypoints_cam'])
-            if not hand_samples.visible(sample, joints[None])[0, root]:
+            if not hand_samples.known_in_space(sample, joints[None])[0, root]:
                 raise ValueError(
                     f'{hand_samples.name_of(sample)} does not say where the wrist is, '
                     f'which a submission to {self.submission} needs'
@@ -298,7 +299,7 @@ class HandMeshMetric(BaseMetric):
 
     def _write(self, results: list[dict]) -> None:
         assert self.submission is not None  # checked on construction
-        expected = self.num_samples or SUBMISSIONS[self.submission].count
+        expected = self.num_samples or SUBMISSIONS[self.submission].num_samples
         ordered = sorted(results, key=lambda result: result['img_id'])
         numbers = [result['img_id'] for result in ordered]
         if numbers != list(range(expected)):

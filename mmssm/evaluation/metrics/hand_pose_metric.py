@@ -174,7 +174,7 @@ class HandPoseMetric(BaseMetric):
                 result['gt'] = hand_samples.truth(
                     sample, 'keypoints_cam', keypoints_3d, 'the data set has none'
                 )
-                result['mask'] = hand_samples.visible(sample, keypoints_3d)
+                result['mask'] = hand_samples.known_in_space(sample, keypoints_3d)
             self.results.append(result)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:

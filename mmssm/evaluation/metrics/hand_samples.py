@@ -63,10 +63,25 @@ def truth(sample: dict, key: str, pred: np.ndarray, remedy: str) -> np.ndarray:
     return found
 
 
-def visible(sample: dict, pred: np.ndarray) -> np.ndarray:
-    """Which joints of a sample are known, bool, of the shape of ``pred``."""
-    seen = as_array(sample['gt_instances']['keypoints_visible'])
-    return seen.reshape(pred.shape[:2]) > 0.5
+def known_in_plane(sample: dict, pred: np.ndarray) -> np.ndarray:
+    """Which 2D joints of a sample are known: bool, ``pred.shape[:2]``."""
+    return _sure(sample, 'keypoints_visible', pred)
+
+
+def known_in_space(sample: dict, pred: np.ndarray) -> np.ndarray:
+    """Which 3D joints of a sample are known: bool, ``pred.shape[:2]``.
+
+    Sets whose joints are not known alike in the plane and in space say so by
+    ``keypoints_cam_weights``.
+    """
+    apart = 'keypoints_cam_weights' in sample['gt_instances']
+    return _sure(
+        sample, 'keypoints_cam_weights' if apart else 'keypoints_visible', pred
+    )
+
+
+def _sure(sample: dict, key: str, pred: np.ndarray) -> np.ndarray:
+    return as_array(sample['gt_instances'][key]).reshape(pred.shape[:2]) > 0.5
 
 
 def as_array(values: Any) -> np.ndarray:

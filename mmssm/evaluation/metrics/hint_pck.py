@@ -79,7 +79,7 @@ class HIntPCK(BaseMetric):
             gt = hand_samples.truth(
                 sample, 'keypoints', pred, 'the data set must yield 2D joints'
             )
-            known = hand_samples.visible(sample, pred)
+            known = hand_samples.known_in_plane(sample, pred)
             masks = {'all': known}
             if set(self.sets) != {'all'}:
                 occluded = hand_samples.truth(

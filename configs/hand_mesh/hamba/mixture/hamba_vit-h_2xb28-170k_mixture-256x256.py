@@ -1,7 +1,7 @@
 # Hamba as published, but for the adversarial loss (…-prior…): ten data sets by the
 # paper's weights, 170,000 steps of 56 hands, tested on FreiHAND.
-# Needs MANO's hands, data/mano/MANO_{RIGHT,LEFT}.pkl (docs/mano.md). The backbone starts
-# from HaMeR's weights in the paper (tools/model_converters/hamer_vit.py): --cfg-options
+# Needs MANO's hands, data/mano/MANO_{RIGHT,LEFT}.pkl (docs/mano.md). The paper starts
+# from the ViT of HaMeR (tools/model_converters/hamer_vit.py): --cfg-options
 # model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '../../../_base_/schedules/hand_mesh_170k.py',
