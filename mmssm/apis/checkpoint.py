@@ -56,7 +56,7 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.TopdownHandEstimator': 'backbone neck head test_cfg data_preprocessor',
         'mmssm.HeatmapDepthHead': (
             'in_channels num_joints stride deconv_out_channels deconv_kernel_sizes '
-            'final_layer loss loss_depth decoder'
+            'final_layer loss loss_depth heatmap_loss_weight sigma beta decoder'
         ),
         'mmssm.HeatmapDepth': 'input_size root_index',
         'mmssm.VMamba': (

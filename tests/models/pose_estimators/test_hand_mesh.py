@@ -332,7 +332,7 @@ def hamba(**more):
         arch='small',
         embed_dims=16,
         num_gss=1,
-        regressor_depth=1,
+        regressor_depths=(1,),
         in_channels=3,
         feat_size=(64, 48),
         crop_size=SIDE,
