@@ -1,5 +1,6 @@
 """Every row of Hamba's Tables 4 and S1 is a config; small copies train."""
 
+import copy
 import functools
 
 import pytest
@@ -36,8 +37,17 @@ def row_of(path):
     return path.stem.split('_')[1].removeprefix('vit-h-')
 
 
+@functools.cache
+def parsed(path):
+    return Config.fromfile(path)
+
+
+def config_of(path):
+    return copy.deepcopy(parsed(path))
+
+
 def base_of(path):
-    return Config.fromfile(FOLDER.parent / path.name.replace('-' + row_of(path), '', 1))
+    return config_of(FOLDER.parent / path.name.replace('-' + row_of(path), '', 1))
 
 
 def test_every_row_is_there():
@@ -46,7 +56,7 @@ def test_every_row_is_there():
 
 @pytest.mark.parametrize('path', ABLATIONS, ids=row_of)
 def test_a_row_changes_the_head_alone(path):
-    ours, base = Config.fromfile(path).to_dict(), base_of(path).to_dict()
+    ours, base = config_of(path).to_dict(), base_of(path).to_dict()
     head, base_head = ours['model'].pop('head'), base['model'].pop('head')
     assert ours == base
     if row_of(path) == 'shuffled':
@@ -76,7 +86,7 @@ def test_the_backbone_has_the_published_size():
 
 @pytest.mark.parametrize('path', ABLATIONS, ids=row_of)
 def test_built_and_counted(path):
-    config = Config.fromfile(path).model.head
+    config = config_of(path).model.head
     config.mano.model = None  # MANO is not here
     with torch.device('meta'):
         head = MODELS.build(config)
@@ -115,7 +125,7 @@ def shrink(model):
 @pytest.mark.parametrize('path', ABLATIONS, ids=row_of)
 def test_a_small_copy_takes_a_step(path):
     torch.manual_seed(0)
-    model = MODELS.build(shrink(Config.fromfile(path).model)).train()
+    model = MODELS.build(shrink(config_of(path).model)).train()
     labels = hand_meshes.labels(2, dtype=torch.float32)
     samples = []
     for number in range(2):

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmssm.registry import MODELS
 
-from ..layers import SS2D, DownConv, PathCache, VSSBlock, cross_paths
+from ..layers import DownConv, PathCache, cross_paths, cross_scan_block
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,13 @@ class VMamba(BaseBackbone):
         rates = iter(torch.linspace(0, rate, sum(depths), device='cpu').tolist())
         self.stages = nn.ModuleList(
             nn.ModuleList(
-                VSSBlock(
+                cross_scan_block(
                     width,
-                    SS2D(
-                        width,
-                        conv=_depthwise(int(ratio * width)),
-                        paths=paths,
-                        gate=False,
-                        ssm_ratio=ratio,
-                        d_state=d_state,
-                    ),
-                    mlp_ratio,
-                    next(rates),
-                    norm_eps=1e-5,
+                    paths,
+                    ssm_ratio=ratio,
+                    d_state=d_state,
+                    mlp_ratio=mlp_ratio,
+                    drop_path_rate=next(rates),
                 )
                 for _ in range(depth)
             )
@@ -211,10 +205,6 @@ class VMamba(BaseBackbone):
         # What goes on to the next stage belongs to the one before.
         for part in (self.stem, *self.stages[:count], *self.downsamples[:count]):
             part.eval().requires_grad_(False)
-
-
-def _depthwise(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
 
 
 def _check_sizes(
