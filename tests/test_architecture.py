@@ -18,7 +18,7 @@ ALLOWED = {
     'models': {'models/layers', 'ops', 'geometry', 'structures', 'registry'},
     'codecs': {'structures', 'geometry', 'registry'},
     'datasets': {'structures', 'geometry', 'utils', 'registry'},
-    'evaluation': {'structures', 'geometry', 'registry'},
+    'evaluation': {'structures', 'geometry', 'utils', 'registry'},
     'visualization': {'structures', 'geometry', 'registry'},
 }
 LATE_ROOMS = {'engine', 'apis'}

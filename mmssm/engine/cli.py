@@ -107,7 +107,8 @@ def set_visualization(config: Config, args: argparse.Namespace, show: bool) -> N
         raise UserError(
             '--show and --show-dir need a visualization hook in the config: add '
             "default_hooks = dict(visualization=dict(type='PoseVisualizationHook')), "
-            "or 'mmssm.Pose3dVisualizationHook' for lifted poses"
+            "'mmssm.Pose3dVisualizationHook' for lifted poses, or "
+            "'mmssm.HandMeshVisualizationHook' for meshes"
         )
     hook.update(enable=True, show=show, out_dir=args.show_dir, interval=args.interval)
     if args.show:

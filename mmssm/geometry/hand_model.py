@@ -17,8 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmssm.geometry.mano_pickle import read_mano_pickle
-
 ROOT_PARENT = 2**32 - 1
 """How MANO's ``kintree_table`` (unsigned) marks a joint without parent."""
 
@@ -143,8 +141,12 @@ def load_hand_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Han
             f'hand model {path} does not exist; expected an .npz with the keys of '
             "a MANO model, or MANO's own .pkl"
         )
-    read = read_mano_pickle if Path(path).suffix == '.pkl' else _read_npz
-    return _Reader(path, read(path), dtype).model()
+    if Path(path).suffix != '.pkl':
+        return _Reader(path, _read_npz(path), dtype).model()
+    # reading pickles takes MMEngine, which nothing else here needs
+    from mmssm.geometry.mano_pickle import read_mano_pickle
+
+    return _Reader(path, read_mano_pickle(path), dtype).model()
 
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:

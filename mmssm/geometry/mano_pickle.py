@@ -64,7 +64,7 @@ class _Reconstructor(Held):
     def __new__(cls, kind: object, base: object, state: object) -> Any:
         if kind not in (_Ch, _Select, _Csc) or base is not _Object or state is not None:
             raise pickle.UnpicklingError(f'an object is made from {kind!r}')
-        return kind()  # type: ignore[operator]
+        return kind()
 
 
 _NAMES: dict[str, Any] = {

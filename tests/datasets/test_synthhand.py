@@ -1,5 +1,6 @@
 import filecmp
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -102,7 +103,13 @@ def test_freihands_layout(rgb):
             atol=1e-6,
         )
     facts = json.loads((rgb / NAME).read_text())
-    assert facts == {'variant': 'rgb', 'seed': 7, 'images': COUNTS, 'hand': 'free'}
+    assert facts == {
+        'variant': 'rgb',
+        'seed': 7,
+        'max_turn': 180.0,
+        'images': COUNTS,
+        'hand': 'free',
+    }
 
 
 def test_images_differ_and_have_their_size(rgb):
@@ -187,6 +194,26 @@ def test_they_are_right_hands():
     )
     joints = [sampler.sample_hand(np.random.default_rng(i)).joints for i in range(15)]
     assert np.median(hand.chirality(np.array(joints))) > 0.1
+
+
+def test_hands_before_the_camera_when_asked_for():
+    def turned(max_turn):
+        view = replace(samples.RGB_VIEW, max_turn=max_turn)
+        sampler = SceneSampler(load_hand_model(free_hand_file(), torch.float64), view)
+        return [sampler.sample_hand(np.random.default_rng(i)) for i in range(12)]
+
+    for one in turned(10):
+        wrist, index, middle, little = one.joints[[0, 5, 9, 17]]
+        assert (middle - wrist)[1] < -0.9 * np.linalg.norm(middle - wrist)
+        # the palm's side of a right hand
+        palm = np.cross(index - wrist, little - wrist)
+        assert palm[2] < -0.8 * np.linalg.norm(palm)
+    near, far = turned(10), turned(60)
+    middle = np.mean([one.turn for one in near], 0)
+    angles = [
+        np.degrees(np.arccos((np.trace(one.turn @ middle.T) - 1) / 2)) for one in far
+    ]
+    assert 20 < max(angles) < 75
 
 
 def test_bytes_do_not_depend_on_workers(rgb, tmp_path):
@@ -276,6 +303,8 @@ def test_refuses_to_overwrite(rgb, capsys):
         (['--num', '1', '--num-evaluation', '0'], 'num_evaluation must be at least 1'),
         (['--num', '1', '--seed', '-1'], 'seed must be at least 0'),
         (['--num', '1', '--workers', '0'], 'workers must be at least 1'),
+        (['--num', '1', '--max-turn', '5'], 'max_turn must be 10 to 180 degrees'),
+        (['--num', '1', '--max-turn', 'nan'], 'max_turn must be 10 to 180 degrees'),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, message, capsys):
@@ -291,8 +320,8 @@ def test_an_unknown_variant(tmp_path):
 
 def test_nothing_stays_when_it_fails(tmp_path, monkeypatch):
     class Failing:
-        def __init__(self, seed):
-            self.make = samples.RgbSamples(seed)
+        def __init__(self, seed, max_turn):
+            self.make = samples.RgbSamples(seed, max_turn)
 
         def __call__(self, split, index):
             if split == 'evaluation':

@@ -69,7 +69,7 @@ def hostile(marker):
         'eval': Gadget(builtins.eval, code),
         'exec': Gadget(builtins.exec, code),
         'import': Gadget(builtins.__import__, 'os'),
-        'getattr': Gadget(getattr, np, 'load'),
+        'getattr': Gadget(getattr, dict, 'get'),
         'numpy': Gadget(np.load, str(marker), None, True),
         'nested': [({'a': (inside,)},)],
         'state': ch,
@@ -210,7 +210,7 @@ def test_other_pickles(tmp_path):
         load_hand_model(path)
     write_mano_pickle(path, CONTENTS)
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(pickle.UnpicklingError, match='not a whole pickle'):
+    with pytest.raises(pickle.UnpicklingError, match=r'hand\.pkl was not read'):
         load_hand_model(path)
     with pytest.raises(FileNotFoundError, match=r"or MANO's own \.pkl"):
         load_hand_model(tmp_path / 'MANO_RIGHT.pkl')

@@ -42,6 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
         help='rgb: colour, FreiHAND; depth: NYU (default: rgb)',
     )
     parser.add_argument(
+        '--max-turn',
+        type=float,
+        default=180.0,
+        help='degrees that hands are turned, at most, from an open palm before the '
+        'camera, fingers up (default: 180, any direction alike)',
+    )
+    parser.add_argument(
         '--workers',
         type=int,
         default=os.cpu_count() or 1,
@@ -53,7 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
         evaluation = max(1, args.num // 10)
     try:
         write_synthhand(
-            args.out, args.num, evaluation, args.seed, args.variant, args.workers
+            args.out,
+            args.num,
+            evaluation,
+            args.seed,
+            args.variant,
+            args.workers,
+            args.max_turn,
         )
     except (ValueError, OSError) as error:
         print(f'{parser.prog}: error: {error}', file=sys.stderr)

@@ -13,7 +13,7 @@ import pickle
 from pathlib import Path
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
-from mmssm.geometry.hand_model import HandModel, save_hand_arrays
+from mmssm.geometry.hand_model import HandModel, load_hand_model, save_hand_arrays
 from mmssm.geometry.mano_pickle import read_mano_pickle
 from mmssm.models.layers.mano import hand_side
 
@@ -35,9 +35,9 @@ def convert(source: Path, out: Path) -> HandModel:
     """
     if out.suffix != '.npz':
         raise ValueError(f'{out}: the name must end in .npz')
-    arrays = read_mano_pickle(source)
+    load_hand_model(source)  # names the pickle, not the new file, in what it says
     out.parent.mkdir(parents=True, exist_ok=True)
-    return save_hand_arrays(out, arrays)
+    return save_hand_arrays(out, read_mano_pickle(source))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.05, end=50, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.05, end=30, by_epoch=False),
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False),
 ]
 default_hooks = dict(

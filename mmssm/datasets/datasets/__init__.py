@@ -7,6 +7,7 @@ from mmssm.datasets.datasets.hamer_dataset import (
     HandMeshTarDataset,
 )
 from mmssm.datasets.datasets.hand2d_dataset import Hand2DDataset
+from mmssm.datasets.datasets.hand_poses import HandPoseDataset
 from mmssm.datasets.datasets.hint_dataset import HIntDataset
 from mmssm.datasets.datasets.ho3d_dataset import HO3DDataset
 from mmssm.datasets.datasets.interhand_dataset import InterHand3DDataset
@@ -26,6 +27,7 @@ __all__ = [
     'Hand2DDataset',
     'HandMeshNpzDataset',
     'HandMeshTarDataset',
+    'HandPoseDataset',
     'Human36mDataset',
     'Human36mMotionBERTDataset',
     'InterHand3DDataset',

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,7 +22,7 @@ import torch
 from mmengine.utils import ProgressBar
 
 from mmssm.datasets.synthhand.depth_maps import nyu_joints
-from mmssm.datasets.synthhand.samples import SAMPLERS, Sample
+from mmssm.datasets.synthhand.samples import SAMPLERS, Sample, Sampler
 
 NAME = 'synthhand.json'
 """File that says how the data set was made."""
@@ -41,6 +42,7 @@ def write_synthhand(
     seed: int = 0,
     variant: str = 'rgb',
     workers: int = 1,
+    max_turn: float = 180.0,
 ) -> None:
     """Writes a data set, with a progress bar.
 
@@ -55,6 +57,8 @@ def write_synthhand(
         seed: Seed of all that is drawn, not negative.
         variant: ``'rgb'`` (FreiHAND's layout) or ``'depth'`` (NYU's).
         workers: Processes that draw and render.
+        max_turn: Degrees that hands are turned, at most, from an open palm before
+            the camera, fingers up; 180 for any direction alike.
 
     Raises:
         FileExistsError: ``out`` exists.
@@ -68,22 +72,32 @@ def write_synthhand(
     for (name, low), value in zip(least.items(), given, strict=True):
         if value < low:
             raise ValueError(f'{name} must be at least {low}, got {value}')
+    # less would be drawn, and thrown away, too often
+    if not 10 <= max_turn <= 180:
+        raise ValueError(f'max_turn must be 10 to 180 degrees, got {max_turn}')
     if out.exists() or out.is_symlink():
         raise FileExistsError(
             f'{out} exists; remove it, or give the name of a folder that does not'
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     # on the same file system, so that it can be renamed
-    partial = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
+    folder = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
     try:
         counts = {'training': num_training, 'evaluation': num_evaluation}
-        _fill(partial, counts, seed, variant, workers)
-        facts = {'variant': variant, 'seed': seed, 'images': counts, 'hand': 'free'}
-        (partial / NAME).write_text(json.dumps(facts, indent=1) + '\n')
-        partial.chmod(0o755 & ~_umask())
-        os.rename(partial, out)
+        make = partial(SAMPLERS[variant], seed, max_turn)
+        _fill(folder, counts, variant, make, workers)
+        facts = {
+            'variant': variant,
+            'seed': seed,
+            'max_turn': max_turn,
+            'images': counts,
+            'hand': 'free',
+        }
+        (folder / NAME).write_text(json.dumps(facts, indent=1) + '\n')
+        folder.chmod(0o755 & ~_umask())
+        os.rename(folder, out)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -94,28 +108,32 @@ def _umask() -> int:
 
 
 def _fill(
-    folder: Path, counts: dict[str, int], seed: int, variant: str, workers: int
+    folder: Path,
+    counts: dict[str, int],
+    variant: str,
+    make: Callable[[], Sampler],
+    workers: int,
 ) -> None:
     progress = ProgressBar(sum(counts.values()))
     write = {'rgb': _write_freihand, 'depth': _write_nyu}[variant]
     tasks = [
         (split, index) for split, count in counts.items() for index in range(count)
     ]
-    samples = _samples(tasks, seed, variant, workers)
+    samples = _samples(tasks, make, workers)
     for split, count in counts.items():
         write(folder, split, _watched(islice(samples, count), progress))
     print()
 
 
 def _samples(
-    tasks: list[tuple[str, int]], seed: int, variant: str, workers: int
+    tasks: list[tuple[str, int]], make: Callable[[], Sampler], workers: int
 ) -> Iterator[Sample]:
     """Samples in the order of the tasks."""
     if workers == 1:
-        sampler = SAMPLERS[variant](seed)
+        sampler = make()
         yield from (sampler(*task) for task in tasks)
         return
-    pool = ProcessPoolExecutor(workers, _context(), _start, (variant, seed))
+    pool = ProcessPoolExecutor(workers, _context(), _start, (make,))
     try:
         yield from pool.map(_make, tasks, chunksize=_CHUNK)
     finally:
@@ -137,18 +155,18 @@ def _watched(samples: Iterator[Sample], progress: ProgressBar) -> Iterator[Sampl
         progress.update()
 
 
-_sampler: Callable[[str, int], Sample]
+_sampler: Sampler
 """Of this worker process."""
 
 
-def _start(variant: str, seed: int) -> None:
+def _start(make: Callable[[], Sampler]) -> None:
     global _sampler
     # an interrupt is the parent's to handle
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # workers share the cores among them
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _sampler = SAMPLERS[variant](seed)
+    _sampler = make()
 
 
 def _make(task: tuple[str, int]) -> Sample:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -69,10 +69,10 @@ def sample_rng(seed: int, variant: str, split: str, index: int) -> np.random.Gen
 class RgbSamples:
     """Makes samples in FreiHAND's layout."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, max_turn: float = 180.0) -> None:
         model = load_hand_model(free_hand_file(), torch.float64)
         self.seed = seed
-        self.scenes = SceneSampler(model, RGB_VIEW)
+        self.scenes = SceneSampler(model, replace(RGB_VIEW, max_turn=max_turn))
         self.painter = Painter(model, RGB_VIEW.size)
 
     def __call__(self, split: str, index: int) -> Sample:
@@ -113,10 +113,10 @@ def freihand_rows(pose: HandPose) -> dict[str, str | np.ndarray]:
 class DepthSamples:
     """Makes samples in NYU's layout."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, max_turn: float = 180.0) -> None:
         model = load_hand_model(free_hand_file(), torch.float64)
         self.seed = seed
-        self.scenes = SceneSampler(model, DEPTH_VIEW)
+        self.scenes = SceneSampler(model, replace(DEPTH_VIEW, max_turn=max_turn))
         self.sensor = DepthSensor(model, DEPTH_VIEW.size)
 
     def __call__(self, split: str, index: int) -> Sample:
@@ -141,11 +141,14 @@ class DepthSamples:
         )
 
 
-SAMPLERS: dict[str, Callable[[int], Callable[[str, int], Sample]]] = {
+Sampler = Callable[[str, int], Sample]
+"""Makes the sample of a split and an index."""
+
+SAMPLERS: dict[str, Callable[[int, float], Sampler]] = {
     'rgb': RgbSamples,
     'depth': DepthSamples,
 }
-"""What makes the samples of a variant, by its name, from a seed."""
+"""What makes the samples of a variant, by its name, from a seed and ``max_turn``."""
 
 
 def _encode(kind: str, picture: np.ndarray, options: list[int]) -> bytes:

@@ -24,6 +24,12 @@ _HAND_END = -0.008
 _ARM_TOWARDS_CAMERA = -0.6
 """Least z of the forearm's direction; it would hide the hand otherwise."""
 
+_OPEN_PALM = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+"""Wrist's flexion axis, abduction axis and direction, of a palm before a camera.
+
+The fingers' direction is up (-y), and a flexed finger comes nearer (-z).
+"""
+
 _SHAPE_LIMIT = 2.5
 """Shape coefficients beyond this are drawn again."""
 
@@ -41,6 +47,8 @@ class View:
         extent: Lowest and highest length of the joints' box, share of the
             shorter side of the picture; decides instead of ``distance``.
         margin: Least distance of joints from the picture's edge, pixels.
+        max_turn: How far a hand is turned, at most, from an open palm before the
+            camera, fingers up, degrees (10 or more); all such rotations are alike.
     """
 
     size: tuple[int, int]
@@ -50,6 +58,7 @@ class View:
     aspect: float = 1.0
     distance: tuple[float, float] = (0.5, 1.0)
     extent: tuple[float, float] | None = None
+    max_turn: float = 180.0
 
 
 @dataclass(frozen=True)
@@ -155,11 +164,11 @@ class SceneSampler:
         )
 
     def _wrist_turn(self, rng: np.random.Generator) -> np.ndarray:
-        """Any rotation whose forearm does not point at the camera."""
-        arm = -self.prior.frames[0, :, 2].numpy()
+        """Any rotation in reach whose forearm does not point at the camera."""
+        frame = self.prior.frames[0].numpy()
         while True:
-            turn = _random_rotation(rng)
-            if (turn @ arm)[2] > _ARM_TOWARDS_CAMERA:
+            turn = _random_rotation(rng, self.view.max_turn) @ _OPEN_PALM @ frame.T
+            if -(turn @ frame)[2, 2] > _ARM_TOWARDS_CAMERA:
                 return turn
 
     def _place(
@@ -211,10 +220,14 @@ def _wrist_band(model: HandModel, frame: Tensor) -> np.ndarray:
     return np.flatnonzero(np.abs(reach) < 0.012)
 
 
-def _random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """A rotation of the uniform distribution."""
-    q = rng.normal(size=4)
-    w, x, y, z = q / np.linalg.norm(q)
+def _random_rotation(rng: np.random.Generator, limit: float = 180.0) -> np.ndarray:
+    """A rotation of the uniform distribution, by an angle of ``limit`` at most."""
+    least = np.cos(np.radians(limit) / 2)
+    while True:
+        q = rng.normal(size=4)
+        w, x, y, z = q / np.linalg.norm(q)
+        if abs(w) >= least:
+            break
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

@@ -70,9 +70,6 @@ class VMamba(BaseBackbone):
             are trained in any case: ImageNet weights have none but the last.
         with_cp: Whether blocks run again in the backward pass instead of keeping
             what is inside them: less memory for more time.
-        norm_eval: As MMPose's other backbones have it: whether running statistics
-            are kept in training. All norms here are LayerNorm, which has none, so
-            it changes nothing.
         init_cfg: Config of the initialisation. Default: linear layers from a
             normal distribution of deviation 0.02 cut off at 2, their biases 0, all
             else PyTorch's own, as in the authors' code.
@@ -99,7 +96,6 @@ class VMamba(BaseBackbone):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         with_cp: bool = False,
-        norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         if init_cfg is None:
@@ -118,7 +114,6 @@ class VMamba(BaseBackbone):
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
-        self.norm_eval = norm_eval
         _check_sizes(dims, depths, ratio, in_channels)
         _check_stages(self.out_indices, frozen_stages, len(depths))
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from mmssm.geometry.hand_model import HandModel, free_hand_file, load_hand_model
 from mmssm.geometry.rotations import axis_angle_to_matrix
 from mmssm.geometry.skinning import pose_hand
-from mmssm.registry import MODELS
 from mmssm.structures.hand import FINGERTIP_VERTICES, chirality, permutation
+
+from .autocast import without_autocast
 
 MANO_VERTICES = 778
 """Vertices of MANO's mesh, which the names of fingertips refer to."""
@@ -39,7 +40,6 @@ class HandMesh(NamedTuple):
     joints: Tensor
 
 
-@MODELS.register_module()
 class MANO(nn.Module):
     """Poses a hand model of MANO's format; nothing in it is learnt.
 
@@ -105,8 +105,10 @@ class MANO(nn.Module):
     ) -> None:
         super().__init__()
         path = free_hand_file() if model is None else str(model)
-        hand = load_hand_model(path)
-        _check_side(hand, path, side, mirror_left_shapes)
+        device = torch.get_default_device()
+        with torch.device('cpu'):  # there can be no looking at a file elsewhere
+            hand = load_hand_model(path)
+            _check_side(hand, path, side, mirror_left_shapes)
         self.flat_hand_mean = flat_hand_mean
         self.joint_order = joint_order
         self.tips = _fingertips(hand, path, tips)
@@ -126,8 +128,6 @@ class MANO(nn.Module):
             'weights': hand.weights,
             'hands_mean': hand.hands_mean,
         }
-        # a file's arrays do not follow `with torch.device(...)` by themselves
-        device = torch.get_default_device()
         for name, value in buffers.items():
             self.register_buffer(name, value.to(device), persistent=False)
 
@@ -164,7 +164,7 @@ class MANO(nn.Module):
         for given in (global_orient, hand_pose, betas):
             if given is not None:
                 dtype = torch.promote_types(dtype, given.dtype)
-        with torch.autocast(global_orient.device.type, enabled=False):
+        with without_autocast(global_orient.device.type):
             rotations = torch.cat([global_orient.to(dtype), hand_pose.to(dtype)], 1)
             hand = pose_hand(
                 self._model(dtype),

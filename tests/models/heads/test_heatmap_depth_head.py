@@ -36,8 +36,8 @@ class Maps(torch.nn.Module):
         return self.maps
 
 
-def with_maps(heatmaps, depths, size=(128, 128)):
-    model = head(size)
+def with_maps(heatmaps, depths, size=(128, 128), **arguments):
+    model = head(size, **arguments)
     model.deconv_layers = torch.nn.Identity()
     model.final_layer = Maps(heatmaps, depths)
     return model
@@ -87,7 +87,9 @@ def test_two_peaks_mean_the_middle_weighted():
     heatmaps[..., 8, 12] = 0.0
     depths = torch.zeros(1, K, 32, 32)
     depths[..., 8, 4], depths[..., 8, 12] = 0.1, -0.1
-    places, depth, maps = with_maps(heatmaps, depths)((torch.zeros(1, 4, 4, 4),))
+    places, depth, maps = with_maps(heatmaps, depths, beta=1.0)(
+        (torch.zeros(1, 4, 4, 4),)
+    )
     torch.testing.assert_close(places[0, 0] * 128, torch.tensor([24.0, 32.0]))
     torch.testing.assert_close(depth, torch.full((1, K), 0.05))
     torch.testing.assert_close(maps.sum((2, 3)), torch.ones(1, K))
@@ -228,3 +230,59 @@ def test_half_precision_features_keep_places_whole():
 def test_it_needs_its_codec():
     with pytest.raises(ValueError, match=r"decoder=dict\(type='mmssm\.HeatmapDepth'"):
         head(decoder=None)
+
+
+def test_beta_sharpens_the_heatmaps():
+    scores = torch.randn(1, K, 8, 8)
+    for beta in (0.5, 10.0):
+        _, _, maps = with_maps(scores, torch.zeros(1, K, 8, 8), beta=beta)(
+            (torch.zeros(1, 4, 4, 4),)
+        )
+        expected = (beta * scores).flatten(2).softmax(-1).view_as(scores)
+        torch.testing.assert_close(maps, expected)
+
+
+def test_the_heatmap_loss_is_least_at_its_gaussian():
+    sample = samples()[0]
+    labels = sample.gt_instance_labels
+    labels.keypoint_weights[0, 1] = 0
+    cells = labels.keypoint_labels[0] * 32
+    # Gaussians cell by cell, apart from how the head makes them
+    target = torch.zeros(1, K, 32, 32, dtype=torch.float64)
+    for joint, (x, y) in enumerate(cells.double()):
+        for row in range(32):
+            for column in range(32):
+                square = (row - y) ** 2 + (column - x) ** 2
+                target[0, joint, row, column] = torch.exp(-square / (2 * 2.0**2))
+    target /= target.sum((2, 3), keepdim=True)
+    entropy = -(target * target.log()).sum((2, 3))[0, [0, 2]].mean()
+
+    def loss(heatmaps):
+        model = with_maps(
+            heatmaps.float(),
+            torch.zeros(1, K, 32, 32),
+            heatmap_loss_weight=0.5,
+            sigma=2.0,
+            beta=1.0,
+        )
+        return model.loss((torch.zeros(1, 4, 4, 4),), [sample])['loss_heatmap']
+
+    least = loss(target.log())
+    torch.testing.assert_close(least.double(), 0.5 * entropy, rtol=1e-4, atol=0)
+    assert loss(target.log() + 0.3 * torch.randn(1, K, 32, 32)) > least
+    assert loss(target.log().roll(3, -1)) > least
+    # without evidence: of two that are far off, still a number and a gradient
+    assert torch.isfinite(loss(peaks([(0, 0), (0, 0), (0, 0)])))
+
+
+def test_no_heatmap_loss_unless_asked_for():
+    losses = head().loss((torch.randn(1, 4, 4, 4),), samples())
+    assert set(losses) == {'loss_kpt', 'loss_depth', 'error_px', 'error_depth_mm'}
+
+
+@pytest.mark.parametrize(
+    'arguments', [dict(heatmap_loss_weight=-1.0), dict(sigma=0.0), dict(beta=0.0)]
+)
+def test_weights_out_of_range(arguments):
+    with pytest.raises(ValueError, match='must be positive, got'):
+        head(**arguments)

@@ -1,5 +1,5 @@
 # The same head, data and recipe on ResNet-50.
-_base_ = ['heatmap-depth_df-mamba-a_1xb16_synthhand-128x128.py']
+_base_ = ['heatmap-depth_df-mamba-a_1xb8_synthhand-128x128.py']
 
 model = dict(
     backbone=dict(_delete_=True, type='ResNet', depth=50),

@@ -9,7 +9,7 @@ _base_ = [
 codec = dict(type='mmssm.HeatmapDepth', input_size=(128, 128), root_index=0)
 
 # model settings
-model = dict(head=dict(decoder=codec))
+model = dict(head=dict(decoder=codec, heatmap_loss_weight=0.1))
 
 # pipelines
 train_pipeline = [
@@ -20,7 +20,7 @@ train_pipeline = [
         shift_factor=0.1,
         shift_prob=1.0,
         scale_factor=(0.85, 1.15),
-        rotate_factor=45,
+        rotate_factor=15,
     ),
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
@@ -35,7 +35,7 @@ val_pipeline = [
 
 # data loaders
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(pipeline=train_pipeline),
