@@ -159,7 +159,8 @@ def _faults_of_cameras(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
     if hands.focal is None or hands.principal is None:
         return found
     if hands.joints is not None:
-        behind: np.ndarray = ((hands.visible > 0) & (hands.joints[..., 2] <= 0)).any(1)
+        depth = np.where(hands.visible > 0, hands.joints[..., 2], np.inf)
+        behind = depth.min(1) <= 0
         found.append((behind, 'a joint lies behind the camera or on it (z <= 0)'))
     camera = _finite(hands.focal) & _finite(hands.principal)
     camera &= (hands.focal > 0).all(1)
