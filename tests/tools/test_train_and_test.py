@@ -1,5 +1,6 @@
 """``tools/train.py`` and ``tools/test.py``: what works, and what they say if not."""
 
+import functools
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import socket
 
 import pytest
 import torch
+from helpers import freihand
 from helpers.tools import load_tool
 from mmengine.config import Config
 from mmengine.dist import init_dist
@@ -18,6 +20,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmssm.registry  # noqa: F401
+from mmssm.datasets.datasets import FreiHAND3DDataset
 from mmssm.utils.safe_pickle import load_checkpoint
 
 train_tool, test_tool = load_tool('train'), load_tool('test')
@@ -244,6 +247,29 @@ def test_a_nan_loss_ends_with_a_message(lifting_config, tmp_path):
     )
     assert 'invalid_loss_iter_' in message
     assert list(tmp_path.glob('invalid_loss_iter_*_rank_0.pth'))
+
+
+def test_what_a_dataset_refuses_is_told_without_a_traceback(
+    lifting_config, tmp_path, monkeypatch
+):
+    contents = freihand.data()
+    contents['xyz'][2] = contents['xyz'][2][:20]
+    freihand.write(tmp_path, contents)
+    path = tmp_path / 'hands.py'
+    path.write_text(
+        f'_base_ = {str(lifting_config)!r}\n'
+        'train_dataloader = dict(dataset=dict(_delete_=True, '
+        f"type='mmssm.FreiHAND3DDataset', data_root={str(tmp_path)!r}))\n"
+    )
+    arguments = [path, '--work-dir', tmp_path / 'run']
+    assert 'training_xyz.json' in fails(train_tool, *arguments)
+    option = 'train_dataloader.dataset.split=some'
+    message = fails(train_tool, *arguments, '--cfg-options', option)
+    assert "split must be 'training' or 'evaluation', got 'some'" in message
+    # what is not raised in words is a bug
+    monkeypatch.setattr(FreiHAND3DDataset, 'read', functools.partial(int, 'some'))
+    with pytest.raises(ValueError, match='invalid literal'):
+        train_tool.main([str(argument) for argument in arguments])
 
 
 def test_a_bug_keeps_its_traceback(lifting_config, tmp_path, monkeypatch):
