@@ -248,11 +248,11 @@ class MeshNetwork:
     def draw(
         self, image: np.ndarray, sample: PoseDataSample
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Meshes over an image, and from other sides; BGR."""
+        """Meshes over an image, and from other sides; BGR, small images enlarged."""
         picture = self.visualizer.add_datasample(
             'hands', image[..., ::-1].copy(), sample, draw_gt=False, draw_bbox=True
         )[..., ::-1]
-        width = image.shape[1]
+        width = picture.shape[0] // image.shape[0] * image.shape[1]
         return picture[:, :width], picture[:, width:]
 
 

@@ -67,7 +67,9 @@ def test_each_image_has_its_files(demo, tmp_path, network):
     assert (right['hand'], left['hand']) == ('right', 'left')
     assert right['bbox'] == [10, 12, 50, 52]
     assert np.shape(right['keypoints']) == (21, 2)
-    assert cv2.imread(str(out / f'{name}_overlay.png')).shape == (60, 80, 3)
+    # small images are enlarged by a whole number
+    assert cv2.imread(str(out / f'{name}_overlay.png')).shape == (300, 400, 3)
+    assert cv2.imread(str(out / f'{name}_views.png')).shape[0] == 300
 
     # joints before the image's camera are where the image has them
     for hand in (right, left):
