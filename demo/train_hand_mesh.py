@@ -40,7 +40,8 @@ TRAINING_SECONDS = 420
 IMAGES = {False: (2000, 500), True: (64, 16)}
 """For training and evaluation; True: where ``MMSSM_DEMO_STEPS`` is set."""
 MAX_TURN = 45
-SHOW_EVERY = {False: 50, True: 8}
+SHOWN = 12
+"""Evaluation images that are drawn beside their truth."""
 DRAWN = 3
 """Evaluation images that hand_mesh_demo.py is shown."""
 METRICS = ('PA-MPJPE', 'PA-MPVPE', 'F@5', 'F@15')
@@ -94,17 +95,15 @@ def train(out: Path, images: Path, steps: int) -> Path:
     return Path((work_dir / 'last_checkpoint').read_text().strip())
 
 
-def test(out: Path, images: Path, checkpoint: Path, every: int) -> list[str]:
-    """Tests with pictures, and returns the command that gives the numbers again."""
+def test(out: Path, images: Path, checkpoint: Path) -> list[str]:
+    """Tests, draws some of it, and returns the command that gives the numbers again."""
     command = ['tools/test.py', CONFIG, str(checkpoint)]
     command += ['--work-dir', str(out / 'test')]
     options = ['--cfg-options', *data_options(images)]
+    _scripts.run_tool(*command, '--out', str(out / 'metrics.json'), *options)
+    pictures = ['--show-dir', str(out / 'pictures')]
     _scripts.run_tool(
-        *command,
-        *('--out', str(out / 'metrics.json')),
-        *('--show-dir', str(out / 'pictures')),
-        *('--interval', str(every)),
-        *options,
+        *command, *pictures, *options, f'test_dataloader.dataset.indices={SHOWN}'
     )
     return [_scripts.interpreter(), *command, *options]
 
@@ -180,7 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     drawn = time.perf_counter()
     checkpoint = train(out, images, steps)
     trained = time.perf_counter()
-    command = test(out, images, checkpoint, SHOW_EVERY[few])
+    command = test(out, images, checkpoint)
     weights = out / f'{NAME}.safetensors'
     _scripts.run_tool(
         'tools/model_converters/publish.py', CONFIG, str(checkpoint), str(weights)

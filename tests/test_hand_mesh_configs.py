@@ -9,6 +9,7 @@ import torch
 from helpers.configs import metafile_models
 from helpers.mesh_configs import CONFIGS, shrink, shrink_model, write_sets
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
@@ -183,10 +184,12 @@ def _as_predicted(sample):
 def test_a_checkpoint_stands_alone(path, tmp_path):
     config = shrink_model(Config.fromfile(path))
     described = model_config_for_checkpoint(config.model)
-    model = MODELS.build(described)
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = MODELS.build(described)
     file = tmp_path / 'hand.safetensors'
     save_checkpoint(file, model.state_dict(), {'model': described})
-    again = build_from_checkpoint(file).state_dict()
+    with DefaultScope.overwrite_default_scope('mmengine'):  # as in a script
+        again = build_from_checkpoint(file).state_dict()
     assert all(
         torch.equal(value, again[key]) for key, value in model.state_dict().items()
     )

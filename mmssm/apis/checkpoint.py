@@ -278,11 +278,14 @@ def build_from_checkpoint(
     state_dict, meta = load_checkpoint(path)
     check_model_config(meta['model'])
     # MMPose is imported only for a file that has passed.
+    from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
 
     import mmssm.registry  # noqa: F401
 
-    model = MODELS.build(meta['model'])
+    # a data preprocessor is built by MMEngine, which looks into this scope alone
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = MODELS.build(meta['model'])
     try:
         model.load_state_dict(state_dict)
     except RuntimeError as error:

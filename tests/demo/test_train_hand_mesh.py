@@ -56,12 +56,13 @@ def test_demo_says_what_it_did(
     monkeypatch.setattr(demo, 'evaluate_mean_hand', lambda config: trivial)
     demo.main(['--out', str(tmp_path)])
 
-    made, train, test, publish, *drawn = commands
+    made, train, test, shown, publish, *drawn = commands
     assert made[made.index('--num') + 1] == images
     assert f'train_cfg.max_iters={steps or 7}' in train
     for command in (train, test):
         root = f'test_dataloader.dataset.data_root={tmp_path / f"images-{images}"}'
         assert root in command
+    assert '--show-dir' in shown and '--out' in test
     assert publish[-1] == str(tmp_path / 'hamba-small-synthhand.safetensors')
     assert len(drawn) == demo.DRAWN
     assert drawn[0][-4:] == ('50.0', '50.0', '60.0', '70.0')
