@@ -219,9 +219,7 @@ class InterHand3DDataset(StockInterHand3DDataset):
             info[key] = int(info[key])
         info['image_size'] = tuple(info['image_size'].tolist())
         info['abs_depth'] = list(info['abs_depth'])
-        info['img_path'] = osp.join(
-            self.data_prefix['img'], self._names[row].decode()
-        )
+        info['img_path'] = osp.join(self.data_prefix['img'], self._names[row].decode())
         info.update(rotation=0, iscrowd=False, num_keypoints=2 * NUM_JOINTS)
         info['dataset'] = self.metainfo['dataset_name']
         return info
