@@ -181,7 +181,8 @@ class InterHand3DDataset(StockInterHand3DDataset):
             require_types(self.ann_file, f'image {number}', one, IMAGE_TYPES)
             images[one['id']] = one
         annotations = require_list(self.ann_file, 'annotations', data['annotations'])
-        kept, names = np.zeros(len(annotations), KEPT), []
+        kept = np.zeros(len(annotations), KEPT)
+        names: list[bytes] = []
         for number, one in enumerate(annotations):
             where = f'annotation {number}'
             require_types(self.ann_file, where, one, ANNOTATION_TYPES)
@@ -194,7 +195,7 @@ class InterHand3DDataset(StockInterHand3DDataset):
                 )
             hand = self._parse(one, images[one['image_id']])
             if hand is not None and self._is_valid_instance(hand):
-                kept[len(names)] = tuple(hand[key] for key in KEPT.names)
+                kept[len(names)] = tuple(hand[key] for key in KEPT.names or ())
                 names.append(images[one['image_id']]['file_name'].encode())
         del self.cameras, self.joints
         if not names:
@@ -214,7 +215,7 @@ class InterHand3DDataset(StockInterHand3DDataset):
         info = super().get_data_info(idx)
         row = info.pop('hand')
         kept = self._kept[row]
-        info.update({key: kept[key].copy() for key in KEPT.names})
+        info.update({key: kept[key].copy() for key in KEPT.names or ()})
         for key in ('id', 'img_id'):
             info[key] = int(info[key])
         info['image_size'] = tuple(info['image_size'].tolist())
