@@ -2,13 +2,13 @@
 
 import argparse
 import difflib
-import dis
 import inspect
 import json
 import os
 import pickle
 import re
 import sys
+import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,15 +171,15 @@ def _is_refusal(error: ValueError) -> bool:
         last = last.tb_next
     if last is None or not last.tb_frame.f_globals['__name__'].startswith('mmssm.'):
         return False
-    # What NumPy and PyTorch raise has no frame of its own: it comes from a call.
-    code = last.tb_frame.f_code.co_code
-    return dis.opname[code[last.tb_lasti]] == 'RAISE_VARARGS'
+    # What NumPy and PyTorch raise has no frame of its own: there a call is last.
+    line = traceback.extract_tb(last)[-1].line or ''
+    return line.startswith('raise ')
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
-    while traceback is not None:
-        yield traceback.tb_frame
-        traceback = traceback.tb_next
+def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
 
 
 def _last_frame(error: Exception, function: str) -> FrameType | None:

@@ -17,6 +17,7 @@ from mmengine.dist import init_dist
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from safetensors.torch import save_file
 from torch import nn
 
 import mmssm.registry  # noqa: F401
@@ -55,6 +56,27 @@ def test_a_trained_checkpoint_is_tested(lifting_config, trained, tmp_path):
     test_tool.main([str(argument) for argument in arguments])
     assert json.loads(out.read_text())['MPJPE'] > 0
     assert (trained / 'last_checkpoint').read_text() == str(checkpoint)
+
+
+def test_weights_as_they_are_published_are_tested_and_not_resumed(
+    lifting_config, trained, tmp_path
+):
+    weights = tmp_path / 'weights.safetensors'
+    save_file(load_checkpoint(trained / 'epoch_2.pth')['state_dict'], weights)
+    results = []
+    for checkpoint in (weights, trained / 'epoch_2.pth'):
+        out = tmp_path / 'metrics.json'
+        arguments = [lifting_config, checkpoint, '--work-dir', tmp_path, '--out', out]
+        test_tool.main([str(argument) for argument in arguments])
+        results.append(json.loads(out.read_text()))
+    assert results[0] == results[1]
+    message = fails(
+        train_tool, lifting_config, '--work-dir', tmp_path, '--resume', weights
+    )
+    assert 'holds weights' in message and 'load_from' in message
+    weights.write_bytes(weights.read_bytes()[:-100])
+    message = fails(test_tool, lifting_config, weights, '--work-dir', tmp_path)
+    assert 'not a whole safetensors file' in message
 
 
 def forked(function, *arguments):
