@@ -111,7 +111,7 @@ def _fault(path: Path) -> str | None:
     return None
 
 
-def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a checkpoint that a user named.
 
     Raises:

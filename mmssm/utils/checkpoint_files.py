@@ -1,6 +1,7 @@
 """Checkpoints of either kind as MMEngine's dict, read without running anything."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from . import safe_pickle
 
 
-def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> Any:
+def read_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> Any:
     """Reads a checkpoint file.
 
     Args:
