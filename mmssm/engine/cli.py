@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import importlib.util
 import inspect
 import json
 import os
@@ -27,6 +28,13 @@ _UNREADABLE = (
     EOFError,
     FileNotFoundError,
 )
+
+
+_INSTALL = {
+    'mmdet': 'make full (mmcv compiled; an environment of its own)',
+    'mmpretrain': 'pip install model-index markdown rich einops mat4py '
+    'importlib-metadata ordered-set, then pip install --no-deps mmpretrain==1.2.0',
+}
 
 
 class OptionsAction(DictAction):
@@ -201,6 +209,12 @@ def _explain_unknown_type(frame: FrameType, config: Config | None) -> str | None
     name, found = frame.f_locals.get('obj_type'), frame.f_locals.get('obj_cls', '')
     if found is not None or not isinstance(name, str):
         return None
+    scope = name.split('.')[0]
+    if scope in _INSTALL and importlib.util.find_spec(scope) is None:
+        return (
+            f'{name!r}{_place(config, "type", name)} needs {scope}, which is not '
+            f'installed: {_INSTALL[scope]}'
+        )
     registry = frame.f_locals['registry']
     hint = _hint(name.split('.')[-1], _names(registry.root))
     return (

@@ -1,12 +1,14 @@
 """``tools/train.py`` and ``tools/test.py``: what works, and what they say if not."""
 
 import functools
+import importlib.util
 import json
 import multiprocessing
 import os
 import re
 import signal
 import socket
+import sys
 
 import pytest
 import torch
@@ -172,6 +174,22 @@ def test_bad_options_are_explained(lifting_config, tmp_path, case):
     arguments = [lifting_config, '--work-dir', tmp_path, '--cfg-options', *options]
     message = fails(train_tool, *arguments)
     assert re.search(expected, message), message
+
+
+def test_a_model_of_a_package_that_is_not_installed_says_how_to_install_it(
+    lifting_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, 'mmpretrain', None)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    options = [
+        'model.backbone._delete_=True',
+        'model.backbone.type=mmpretrain.VisionTransformer',
+    ]
+    message = fails(
+        train_tool, lifting_config, '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    assert 'model.backbone.type' in message
+    assert 'pip install --no-deps mmpretrain' in message
 
 
 def test_a_missing_config_or_checkpoint_is_named(lifting_config, tmp_path):
