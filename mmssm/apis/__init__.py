@@ -10,13 +10,27 @@ from .checkpoint import (
     model_config_for_checkpoint,
     save_checkpoint,
 )
+from .results import (
+    HandMeshResult,
+    HandResult,
+    LiftingResult,
+    PersonResult,
+    read_hand_mesh_result,
+    read_lifting_result,
+)
 
 __all__ = [
     'DeformSamples',
+    'HandMeshResult',
+    'HandResult',
+    'LiftingResult',
+    'PersonResult',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
     'load_checkpoint',
     'model_config_for_checkpoint',
+    'read_hand_mesh_result',
+    'read_lifting_result',
     'save_checkpoint',
 ]
