@@ -133,8 +133,7 @@ def from_lists(value: Any, wanted: ArrayField, name: str) -> NDArray | None:
             array = array.astype(np.float64)
     if array.dtype.kind not in 'iufb':
         raise ValueError(
-            f'{name} must be nested lists of numbers, got '
-            f'{_example(array)!r} among them'
+            f'{name} must be nested lists of numbers, got {_example(array)} among them'
         )
     return array
 
@@ -146,7 +145,8 @@ def _empty(array: NDArray, wanted: ArrayField) -> NDArray:
     return np.zeros(shape, wanted.dtype)
 
 
-def _example(array: NDArray) -> Any:
+def _example(array: NDArray) -> str:
+    if array.dtype.kind == 'U':
+        return 'text'
     items = array.ravel().tolist()
-    odd = [item for item in items if type(item) not in (int, float)]
-    return (odd or items)[0]
+    return repr(next(item for item in items if type(item) not in (int, float)))
