@@ -17,6 +17,7 @@ from mmengine.dist import init_dist
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from safetensors.torch import save_file
 from torch import nn
 
 import mmssm.registry  # noqa: F401
@@ -228,6 +229,27 @@ def test_output_names_are_checked_first(lifting_config):
     assert '--dump' in fails(test_tool, lifting_config, 'x.pth', '--dump', 'a.txt')
 
 
+def test_published_weights_are_tested_as_well(lifting_config, trained, tmp_path):
+    weights = load_checkpoint(trained / 'epoch_2.pth')['state_dict']
+    published = tmp_path / 'tiny.safetensors'
+    save_file(weights, published)
+    metrics = []
+    for number, checkpoint in enumerate((trained / 'epoch_2.pth', published)):
+        out = tmp_path / f'{number}.json'
+        arguments = [lifting_config, checkpoint, '--work-dir', tmp_path, '--out', out]
+        test_tool.main([str(argument) for argument in arguments])
+        metrics.append(json.loads(out.read_text())['MPJPE'])
+    assert metrics[0] == metrics[1]
+    published.write_bytes(published.read_bytes()[:99])
+    assert 'not a whole safetensors file' in fails(test_tool, lifting_config, published)
+
+
+def test_a_model_without_weights_names_the_command_that_trains_it():
+    message = fails(test_tool, 'posemamba-s-h36m')
+    assert 'mmssm train posemamba-s-h36m' in message
+    assert 'mmssm convert posemamba' in message
+
+
 def test_format_only_asks_every_metric_for_its_file(tmp_path):
     config = Config(dict(test_evaluator=[dict(type='A'), dict(type='B')]))
     config.test_evaluator[1].outfile_prefix = 'mine'
@@ -276,7 +298,7 @@ def test_a_bug_keeps_its_traceback(lifting_config, tmp_path, monkeypatch):
     def broken(config):
         raise TypeError('a bug')
 
-    monkeypatch.setattr(train_tool, 'add_safety_hooks', broken)
+    monkeypatch.setattr('mmssm.cli.train.add_safety_hooks', broken)
     with pytest.raises(TypeError, match='a bug'):
         train_tool.main([str(lifting_config), '--work-dir', str(tmp_path)])
 
