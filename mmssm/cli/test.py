@@ -164,13 +164,11 @@ def main(args: argparse.Namespace) -> int:
     with messages_for_users(config):
         preflight.check_device(config)
         preflight.check_data_files(config, ['test'])
-        path = config.load_from
-        checkpoint = None if '://' in path else preflight.read_checkpoint(path)
-        if Path(path).suffix == '.safetensors':
-            config.load_from = None  # MMEngine cannot read it; it is loaded below
+        is_file = '://' not in config.load_from
+        checkpoint = preflight.read_checkpoint(config.load_from) if is_file else None
         runner = Runner.from_cfg(config)
         if checkpoint is not None:
-            preflight.check_weights(runner.model, checkpoint, path)
+            preflight.check_weights(runner.model, checkpoint, config.load_from)
         if args.out is not None:
             runner.register_hook(SaveMetricsHook(args.out))
         runner.test()

@@ -129,12 +129,6 @@ def choose_checkpoint(config: Config) -> dict | None:
     """
     if not config.get('resume'):
         if config.get('load_from') and '://' not in config.load_from:
-            if config.load_from.endswith('.safetensors'):
-                raise UserError(
-                    f'load_from = {config.load_from}: MMEngine starts a training from '
-                    '.pth files alone; write one by save_checkpoint(FILE.pth, '
-                    '*load_checkpoint(FILE.safetensors)) of mmssm.apis'
-                )
             preflight.read_checkpoint(config.load_from)
         return None
     if config.get('load_from') is None:
@@ -152,7 +146,12 @@ def choose_checkpoint(config: Config) -> dict | None:
         return None
     else:
         checkpoint = preflight.read_checkpoint(config.load_from)
-    meta = checkpoint.get('meta', {})
+    meta = checkpoint.get('meta') or {}
+    if 'epoch' not in meta:
+        raise UserError(
+            f'--resume: {config.load_from} holds weights, not the state of a training; '
+            f'to start from them: --cfg-options load_from={config.load_from}'
+        )
     print_log(
         f'Going on from {config.load_from}: epoch {meta.get("epoch")}, iteration '
         f'{meta.get("iter")}'

@@ -11,10 +11,9 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from mmssm.utils import safe_pickle
+from mmssm.utils import checkpoint_files
 from mmssm.utils.errors import UserError
 
 _SHOWN = 8
@@ -112,7 +111,7 @@ def _fault(path: Path) -> str | None:
     return None
 
 
-def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a checkpoint that a user named.
 
     Raises:
@@ -120,10 +119,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise UserError(f'there is no checkpoint {path}')
-    if Path(path).suffix == '.safetensors':
-        return _read_safetensors(Path(path))
     try:
-        checkpoint = safe_pickle.load_checkpoint(path)
+        checkpoint = checkpoint_files.read_checkpoint(path)
     except (ValueError, pickle.UnpicklingError) as error:
         raise UserError(str(error)) from error
     if not isinstance(checkpoint, dict):
@@ -132,14 +129,6 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
             'a dict with the weights under state_dict'
         )
     return checkpoint
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    try:
-        with safe_open(path, framework='pt') as file:
-            return {'state_dict': {k: file.get_tensor(k) for k in file.keys()}}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f'{path} is not a whole safetensors file: {error}') from error
 
 
 def check_weights(model: nn.Module, checkpoint: dict[str, Any], path: Any) -> None:
