@@ -19,21 +19,42 @@ if TYPE_CHECKING:
         model_config_for_checkpoint,
         save_checkpoint,
     )
+    from .hand_mesh_inferencer import HandMeshInferencer
+    from .results import (
+        HandMeshResult,
+        HandResult,
+        LiftingResult,
+        PersonResult,
+        read_hand_mesh_result,
+        read_lifting_result,
+    )
 
 _HOMES = {
     'DeformSamples': 'mmssm.models.deform_samples',
+    'HandMeshInferencer': 'mmssm.apis.hand_mesh_inferencer',
+    'HandMeshResult': 'mmssm.apis.results',
+    'HandResult': 'mmssm.apis.results',
+    'LiftingResult': 'mmssm.apis.results',
+    'PersonResult': 'mmssm.apis.results',
     'build_from_checkpoint': 'mmssm.apis.checkpoint',
     'check_model_config': 'mmssm.apis.checkpoint',
     'deform_samples': 'mmssm.models.deform_samples',
     'load_checkpoint': 'mmssm.apis.checkpoint',
     'model_config_for_checkpoint': 'mmssm.apis.checkpoint',
+    'read_hand_mesh_result': 'mmssm.apis.results',
+    'read_lifting_result': 'mmssm.apis.results',
     'save_checkpoint': 'mmssm.apis.checkpoint',
 }
 """Where that is which is imported when it is asked for."""
 
 __all__ = [
     'DeformSamples',
+    'HandMeshInferencer',
+    'HandMeshResult',
+    'HandResult',
+    'LiftingResult',
     'ModelEntry',
+    'PersonResult',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
@@ -41,6 +62,8 @@ __all__ = [
     'list_models',
     'load_checkpoint',
     'model_config_for_checkpoint',
+    'read_hand_mesh_result',
+    'read_lifting_result',
     'resolve_model',
     'save_checkpoint',
 ]
