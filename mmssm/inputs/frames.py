@@ -303,8 +303,7 @@ class _Capture(Frames):
         super().__init__()
         self.name = name
         self._address = address
-        self._capture: Any = None
-        self._open()
+        self._capture = self._open()
         try:
             self._check_pixels(max_pixels)
             done, first = self._capture.read()
@@ -322,11 +321,11 @@ class _Capture(Frames):
         """What it is, for messages."""
         return str(self._address)
 
-    def _open(self) -> None:
-        self._capture = cv2.VideoCapture(self._address)
-        if not self._capture.isOpened():
-            self._capture = None
+    def _open(self) -> Any:
+        capture = cv2.VideoCapture(self._address)
+        if not capture.isOpened():
             raise self._not_opened()
+        return capture
 
     @abstractmethod
     def _not_opened(self) -> UnreadableSource: ...
@@ -354,8 +353,9 @@ class _Capture(Frames):
         if self._first is not None:
             first, self._first = self._first, None
             yield first
-        while self._capture is not None:
-            done, image = self._capture.read()
+        capture: Any = self._capture
+        while capture is not None and capture is self._capture:
+            done, image = capture.read()
             if not done:
                 return
             yield image
@@ -406,7 +406,7 @@ class VideoFrames(_Capture):
             raise UnreadableSource(f'{self.label} has been closed; open it again')
         if self._first is None:
             super().close()
-            self._open()
+            self._capture = self._open()
         number = -1
         for number, image in enumerate(self._read_on()):
             _check_size(image, self.image_size, f'frame {number} of {self.label}', 'it')

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.structures.joint_sets import get_joint_set
+
 
 @dataclass(frozen=True)
 class KeypointTrack:
@@ -96,7 +98,7 @@ class KeypointTrack:
             missing & (self.scores > 0), 'is missing (NaN) and has a score above 0'
         )
 
-    def _check_joints(self, wrong: NDArray[np.bool_], what: str) -> None:
+    def _check_joints(self, wrong: Any, what: str) -> None:
         if wrong.any():
             row, joint = np.argwhere(wrong)[0]
             raise ValueError(
@@ -113,15 +115,15 @@ class KeypointSequence:
 
     Attributes:
         tracks: One per person; may be empty.
-        joint_set: Name of the joint set, see :func:`mmssm.structures.joint_sets.get`.
+        joint_set: A key of :data:`mmssm.structures.joint_sets.JOINT_SETS`.
         image_size: ``(width, height)`` of the video, pixels.
         fps: Frames per second of the video.
         num_frames: Number of frames of the video, those without people included.
         source: Where it comes from, for messages and reports.
 
     Raises:
-        ValueError: A value is not as above, two tracks share a number, have different
-            numbers of joints, or reach beyond the last frame.
+        ValueError: A value is not as above, two tracks share a number, or a track has
+            other joints than the set or reaches beyond the last frame.
     """
 
     tracks: list[KeypointTrack]
@@ -144,13 +146,13 @@ class KeypointSequence:
         numbers = [track.track_id for track in self.tracks]
         if len(set(numbers)) < len(numbers):
             raise ValueError(f'tracks must have numbers of their own, got {numbers}')
-        joints = {track.num_joints for track in self.tracks}
-        if len(joints) > 1:
-            raise ValueError(
-                f'all tracks must have the joints of {self.joint_set}, got tracks of '
-                f'{" and ".join(map(str, sorted(joints)))} joints'
-            )
+        num_joints = get_joint_set(self.joint_set).num_joints
         for track in self.tracks:
+            if track.num_joints != num_joints:
+                raise ValueError(
+                    f'track {track.track_id} has {track.num_joints} joints, and '
+                    f'{self.joint_set} has {num_joints}'
+                )
             if track.frames[-1] >= self.num_frames:
                 raise ValueError(
                     f'track {track.track_id} reaches frame {int(track.frames[-1])}, '
