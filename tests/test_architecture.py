@@ -20,6 +20,7 @@ ALLOWED = {
     'datasets': {'structures', 'geometry', 'utils', 'registry'},
     'evaluation': {'structures', 'geometry', 'utils', 'registry'},
     'visualization': {'structures', 'geometry', 'registry'},
+    'inputs': {'structures', 'geometry', 'utils', 'registry'},
 }
 LATE_ROOMS = {'engine', 'apis', 'cli'}
 
