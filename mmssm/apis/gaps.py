@@ -69,6 +69,17 @@ class Clip:
         """Numbers of its frames ``(T,)``."""
         return np.arange(self.first, self.first + len(self))
 
+    def row(self, row: int) -> 'Clip':
+        """The clip of one frame."""
+        one = slice(row, row + 1)
+        return Clip(
+            self.first + row,
+            self.keypoints[one],
+            self.scores[one],
+            self.filled[one],
+            self.filled_joints[one],
+        )
+
     @property
     def network_input(self) -> NDArray[np.float32]:
         """Pixels and confidence of every joint ``(T, J, 3)``."""
