@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from mmssm.visualization.scene import LEFT, Skeleton
 
+from .comparison import error_note, frame_errors, mean_over_people
+from .limits import finite_points, scene_limits
 from .packing import pack, to_float_list
 from .page import (
     IMAGES_PER_SECOND,
@@ -81,55 +83,6 @@ def write_lifting_page(
     )
 
 
-def frame_errors(person: Person, other: Person, root: int) -> NDArray[np.float64]:
-    """MPJPE of each frame of a person after aligning roots, millimetres.
-
-    Args:
-        person: ``T`` frames.
-        other: The same person elsewhere.
-        root: Index of the root joint.
-
-    Returns:
-        ``(T,)``; NaN where ``other`` lacks the frame. Joints that either lacks do
-        not count.
-    """
-    common, here, there = np.intersect1d(
-        person.frames, other.frames, return_indices=True
-    )
-    errors = np.full(len(person.frames), np.nan)
-    if not len(common):
-        return errors
-    poses = [
-        np.asarray(one.keypoints_3d, np.float64)[rows]
-        for one, rows in ((person, here), (other, there))
-    ]
-    ours, theirs = (pose - pose[:, root : root + 1] for pose in poses)
-    distance = np.linalg.norm(ours - theirs, axis=-1)
-    counts = np.isfinite(distance)
-    total = np.where(counts, distance, 0).sum(-1)
-    errors[here] = 1000 * np.divide(
-        total, counts.sum(-1), out=np.full(len(total), np.nan), where=counts.any(-1)
-    )
-    return errors
-
-
-def mean_over_people(
-    errors: list[tuple[NDArray, NDArray]], count: int
-) -> NDArray[np.float64]:
-    """The mean of the errors known in each frame, ``(count,)``; NaN without any.
-
-    Args:
-        errors: Frame numbers and errors of each person.
-        count: How many frames there are.
-    """
-    total, known = np.zeros(count), np.zeros(count)
-    for frames, values in errors:
-        there = np.isfinite(values)
-        total[frames[there]] += values[there]
-        known[frames[there]] += 1
-    return np.divide(total, known, out=np.full(count, np.nan), where=known > 0)
-
-
 def assign_slots(persons: list[Person]) -> list[int]:
     """A place for everyone so that no two people stand in one at the same time.
 
@@ -188,6 +141,7 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
         'subtitle': _subtitle(result, other),
         'notes': _notes(result, other, strip, placed),
         'count': result.num_frames,
+        'total': result.num_frames,
         'fps': result.fps or IMAGES_PER_SECOND,
         'timed': result.fps is not None,
         'stride': 1,
@@ -235,18 +189,10 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
         curve = mean_over_people(errors, result.num_frames)
         data['error'] = pack(curve, 'float32')
         data['error_label'] = 'MPJPE of each frame, roots aligned'
-        data['notes'].insert(0, _error_note(curve, len(errors)))
+        data['notes'].insert(
+            0, error_note(curve, plural(len(errors), 'person', 'people'))
+        )
     return data
-
-
-def _error_note(curve: NDArray, people: int) -> str:
-    known = curve[np.isfinite(curve)]
-    if not len(known):
-        return 'The two results have no frame in common: there is no error to show.'
-    return (
-        f'MPJPE after root alignment: {known.mean():.1f} mm, mean over {len(known)} '
-        f'frames of {plural(people, "person", "people")} that both results have.'
-    )
 
 
 def _subtitle(result: Lifting, other: Lifting | None) -> str:
@@ -329,67 +275,5 @@ def _body_size(persons: list[Person]) -> float:
 
 def _spacing(persons: list[Person], size: float) -> float:
     """Metres between people who stand side by side: nobody reaches the next."""
-    reach = [np.ptp(_finite(_points(one))[:, 0]) for one in persons]
+    reach = [np.ptp(finite_points(_points(one))[:, 0]) for one in persons]
     return float(max(reach, default=0.0)) + 0.15 * size
-
-
-def scene_limits(points: list[NDArray], size: float) -> dict[str, Any]:
-    """What the turning view has to show, and where its ground is.
-
-    Args:
-        points: ``(T, J, 3)`` of each person or hand, metres, camera axes; NaN where
-            nothing is known.
-        size: Of one of them, metres: the scene where there are no points.
-
-    Returns:
-        Lowest and highest corner, height of the ground (y, downwards), and ends along
-        x and z and step of the grid on it, metres.
-    """
-    known = _finite(
-        np.concatenate([p.reshape(-1, 3) for p in points] or [np.empty((0, 3))])
-    )
-    if not len(known):
-        known = np.array([[-size / 2] * 3, [size / 2] * 3])
-    low, high = known.min(0), known.max(0)
-    lowest = [
-        np.where(np.isfinite(p[..., 1]), p[..., 1], -np.inf).max(-1) for p in points
-    ]
-    floor = np.concatenate(lowest) if lowest else np.empty(0)
-    floor = floor[np.isfinite(floor)]
-    # one frame that is wrong must not sink the ground
-    ground = float(np.percentile(floor, 98)) if len(floor) else float(high[1])
-    high[1] = max(high[1], ground)
-    # the ground under one who stands still is as wide as he is tall
-    centre, half = (low + high) / 2, np.maximum((high - low) / 2, 0.5 * size)
-    step = _grid_step(2 * float(max(half[0], half[2])))
-    grid = [
-        to_float_list(
-            step
-            * np.array(
-                [
-                    np.floor((centre - half)[a] / step),
-                    np.ceil((centre + half)[a] / step),
-                ]
-            )
-        )
-        for a in (0, 2)
-    ]
-    return {
-        'low': to_float_list([grid[0][0], low[1], grid[1][0]]),
-        'high': to_float_list([grid[0][1], high[1], grid[1][1]]),
-        'ground': round(ground, 4),
-        'step': step,
-        'grid': grid,
-    }
-
-
-def _grid_step(extent: float) -> float:
-    """1, 2 or 5 times a power of ten, so that three to six cells span the extent."""
-    target = max(extent, 1e-6) / 3
-    power = 10.0 ** np.floor(np.log10(target))
-    return float(max(f * power for f in (1, 2, 5) if f * power <= target * (1 + 1e-9)))
-
-
-def _finite(points: NDArray) -> NDArray:
-    points = points.reshape(-1, 3)
-    return points[np.isfinite(points).all(-1)]

@@ -32,6 +32,7 @@ class PictureStrip:
         size: Width and height that frames must have, or None for any.
         stride: Every so many frames one is kept, so that each has enough room.
         frames: Numbers of the frames kept, as they are encoded.
+        sizes: Width and height of those frames in the video.
         left_out: How many of the frames that should be kept were not.
         edge: Longest edge of the smallest picture so far, pixels.
     """
@@ -41,6 +42,7 @@ class PictureStrip:
     size: tuple[int, int] | None = None
     stride: int = 1
     frames: list[int] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
     left_out: int = 0
     edge: int = 0
 
@@ -70,6 +72,7 @@ class PictureStrip:
                 self.left_out += 1
                 continue
             self.frames.append(number)
+            self.sizes.append((image.shape[1], image.shape[0]))
             self._used += len(text) + 1
             yield text
 

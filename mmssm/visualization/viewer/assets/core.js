@@ -9,6 +9,8 @@ const ARRAYS = {
 const MISSING = -32768;
 const element = (id) => document.getElementById(id);
 
+const known = (point) => point.every(Number.isFinite);
+
 /** Bytes of a base64 text. */
 function bytesOf(text) {
   const raw = atob(text);
@@ -117,6 +119,16 @@ class Pictures {
     if (number < 0) return null;
     for (let ahead = 0; ahead < 6; ahead++) this.load(number + ahead);
     return this.decoded.get(number) || null;
+  }
+
+  /** What the reader should know of the picture of a frame; usually nothing. */
+  note(frame, stride) {
+    if (!this.some) return '';
+    const number = this.at(frame);
+    if (number < 0) return 'no picture of this frame';
+    if (this.damaged.has(number)) return 'the picture cannot be decoded';
+    const shown = this.frames[number];
+    return shown === frame ? '' : `picture of frame ${shown * stride}`;
   }
 
   async load(number) {
@@ -511,11 +523,23 @@ function writeTexts(data) {
 function writeClock(data, player) {
   const seconds = data.timed ? ` · ${text(player.frame / data.fps, 2)} s` : '';
   const name = data.frame_names ? ` · ${data.frame_names[player.frame]}` : '';
-  const clock = `frame ${player.frame} of ${data.count}${seconds}${name}`;
+  const number = player.frame * data.stride;
+  const clock = `frame ${number} of ${data.total}${seconds}${name}`;
   element('clock').textContent = clock;
   element('scrub').value = String(player.frame);
   element('scrub').setAttribute('aria-valuetext', clock);
   element('play').textContent = player.playing ? 'Pause' : 'Play';
+}
+
+/** The joint drawn within reach of a place, or undefined. */
+function nearest(seen, x, y) {
+  let best;
+  let least = 14;
+  for (const one of seen || []) {
+    const far = Math.hypot(one.x - x, one.y - y);
+    if (far < least) [best, least] = [one, far];
+  }
+  return best;
 }
 
 /** Runs a page; what goes wrong is said on it, not only in the console. */

@@ -38,8 +38,6 @@ class Person {
   }
 }
 
-const known = (point) => point.every(Number.isFinite);
-
 function liftingPage(data) {
   const people = data.people.map((one) => new Person(one, data.count, data.joints.length));
   const state = { person: 0, joint: -1, placed: data.placed, other: 'over', seen: [] };
@@ -130,7 +128,7 @@ function liftingPage(data) {
       const size = data.image_size.map((edge) => edge * place.scale);
       context.drawImage(picture, place.x, place.y, ...size);
     } else drawPlane(context, data.image_size, place);
-    writePictureNote();
+    element('flat-note').textContent = pictures.note(player.frame, data.stride);
     people.forEach((person, number) => {
       const row = person.row(player.frame);
       if (row < 0) return;
@@ -140,18 +138,6 @@ function liftingPage(data) {
       });
       drawFigure(context, points, person, row, number, 'flat');
     });
-  }
-
-  function writePictureNote() {
-    let note = '';
-    if (pictures.some) {
-      const shown = pictures.at(player.frame);
-      const number = pictures.frames[shown];
-      if (shown < 0) note = 'no picture of this frame';
-      else if (pictures.damaged.has(shown)) note = 'the picture cannot be decoded';
-      else if (number !== player.frame) note = `picture of frame ${number}`;
-    }
-    element('flat-note').textContent = note;
   }
 
   function drawSolid() {
@@ -328,17 +314,6 @@ function liftingPage(data) {
     const gap = here.map((v, i) => v - root[0][i] - (there[i] - root[1][i]));
     return 1000 * Math.hypot(...gap);
   }
-}
-
-/** The joint drawn within reach of a place, or undefined. */
-function nearest(seen, x, y) {
-  let best;
-  let least = 14;
-  for (const one of seen || []) {
-    const far = Math.hypot(one.x - x, one.y - y);
-    if (far < least) [best, least] = [one, far];
-  }
-  return best;
 }
 
 start(liftingPage);
