@@ -22,7 +22,7 @@ ALLOWED = {
     'visualization': {'structures', 'geometry', 'utils', 'inputs', 'registry'},
     'inputs': {'structures', 'geometry', 'utils', 'registry'},
 }
-LATE_ROOMS = {'engine', 'apis'}
+LATE_ROOMS = {'engine', 'apis', 'cli'}
 
 
 def room_of(module: str) -> str:
