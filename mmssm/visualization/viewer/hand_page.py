@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from mmssm.structures import hand as hand_joints
 
 from .comparison import error_note, joint_errors, mean_over_people
+from .hand_columns import Column, all_columns, columns_of
 from .limits import scene_limits
 from .packing import pack, pack_scaled, to_float_list
 from .page import IMAGES_PER_SECOND, describe_frames, plural, source_name, write_page
 from .palette import FINGER_COLORS, track_color
-from .pictures import Frames, PictureStrip
+from .pictures import PictureStrip, Video, read_frames
 from .results import Hand, HandMeshes, require
 
 SCRIPTS = ('core.js', 'space.js', 'mesh.js', 'hands.js')
@@ -23,27 +24,10 @@ _HAND_SIZE = 0.2
 """Metres: what the view shows where there is no hand."""
 
 
-class Column(NamedTuple):
-    """Hands that are taken for the same one through a video.
-
-    Attributes:
-        side: ``'left'`` or ``'right'``.
-        rank: 0 for the first hand of this side in a frame, 1 for the second …
-    """
-
-    side: str
-    rank: int
-
-    @property
-    def name(self) -> str:
-        """For the reader."""
-        return f'{self.side} hand' + (f' {self.rank + 1}' if self.rank else '')
-
-
 def write_hand_page(
     path: str | Path,
     result: HandMeshes,
-    video: Frames | None = None,
+    video: Video | None = None,
     other: HandMeshes | None = None,
     title: str | None = None,
     picture_megabytes: float = 24.0,
@@ -62,8 +46,9 @@ def write_hand_page(
     Args:
         path: The file, written whole or not at all.
         result: What to show.
-        video: Its frames (number, BGR image), such as ``open_frames(source)``: a
-            video's or those of a folder of images. None shows hands alone.
+        video: Path of the video, image or folder of images, or its frames (number,
+            BGR image) such as ``mmssm.inputs.open_frames`` gives. None shows hands
+            alone.
         other: Another result of the same frames and hand model. Hands are matched by
             their side and, among those of one side, by their order in the frame.
         title: Heading; the name of the source by default.
@@ -100,20 +85,9 @@ def write_hand_page(
         path,
         title or source_name(result.source),
         SCRIPTS,
-        () if video is None else strip.encode(video),
+        () if video is None else strip.encode(read_frames(video)),
         data,
     )
-
-
-def columns_of(hands: Sequence[Hand]) -> list[Column]:
-    """The column of each hand of a frame."""
-    seen: dict[str, int] = {}
-    columns = []
-    for one in hands:
-        rank = seen.get(one.side, 0)
-        seen[one.side] = rank + 1
-        columns.append(Column(one.side, rank))
-    return columns
 
 
 def hand_errors(result: HandMeshes, other: HandMeshes) -> NDArray[np.float64]:
@@ -161,7 +135,7 @@ def _data(
 ) -> dict[str, Any]:
     """What the page's script reads."""
     shown = result.frames[::stride]
-    columns, spacing = _columns(shown), 1.15 * _reach(shown)
+    columns, spacing = all_columns(shown), 1.15 * _reach(shown)
     pitch = spacing * (1 if other is None else 2)
     middle = (len(columns) - 1) / 2
     offsets = [np.array([(n - middle) * pitch, 0, 0]) for n in range(len(columns))]
@@ -217,15 +191,6 @@ def _pictures(strip: PictureStrip, stride: int) -> dict[str, Any] | None:
         return None
     frames = [number // stride for number in strip.frames]
     return {'frames': pack(frames, 'int32'), 'sizes': pack(strip.sizes, 'int32')}
-
-
-def _columns(frames: Sequence[Sequence[Hand]]) -> list[Column]:
-    """All columns, from the left of the image to its right."""
-    places: dict[Column, list[float]] = {}
-    for hands in frames:
-        for column, one in zip(columns_of(hands), hands, strict=True):
-            places.setdefault(column, []).append(float(np.mean(one.keypoints[:, 0])))
-    return sorted(places, key=lambda column: float(np.mean(places[column])))
 
 
 def _from_wrist(one: Hand, points: NDArray) -> NDArray[np.float64]:

@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from mmssm.visualization.scene import LEFT, Skeleton
 
 from .comparison import error_note, frame_errors, mean_over_people
-from .limits import finite_points, scene_limits
+from .limits import scene_limits
 from .packing import pack, to_float_list
 from .page import (
     IMAGES_PER_SECOND,
@@ -18,8 +15,9 @@ from .page import (
     source_name,
     write_page,
 )
-from .palette import track_color
-from .pictures import Frames, PictureStrip
+from .palette import body_skeleton, is_left, track_color
+from .pictures import PictureStrip, Video, read_frames
+from .placing import joints_in_scene, place_people
 from .results import Lifting, Person, require
 
 SCRIPTS = ('core.js', 'space.js', 'lifting.js')
@@ -28,7 +26,7 @@ SCRIPTS = ('core.js', 'space.js', 'lifting.js')
 def write_lifting_page(
     path: str | Path,
     result: Lifting,
-    video: Frames | None = None,
+    video: Video | None = None,
     other: Lifting | None = None,
     title: str | None = None,
     picture_megabytes: float = 24.0,
@@ -47,8 +45,9 @@ def write_lifting_page(
     Args:
         path: The file, written whole or not at all.
         result: What to show.
-        video: Its frames (number, BGR image), such as ``open_frames(source)``; those
-            from ``result.num_frames`` on are not read. None shows joints alone.
+        video: Its path, or its frames (number, BGR image) such as
+            ``mmssm.inputs.open_frames`` gives; those from ``result.num_frames`` on
+            are not read. None shows joints alone.
         other: Another result of the same joints and frames. People are matched by
             their ``track_id``.
         title: Heading; the name of the source by default.
@@ -78,29 +77,9 @@ def write_lifting_page(
         path,
         title or source_name(result.source),
         SCRIPTS,
-        () if video is None else strip.encode(video),
+        () if video is None else strip.encode(read_frames(video)),
         data,
     )
-
-
-def assign_slots(persons: list[Person]) -> list[int]:
-    """A place for everyone so that no two people stand in one at the same time.
-
-    People who come after others have left take their places: a long video has few
-    places, however often tracks break.
-    """
-    slots = [0] * len(persons)
-    free_from: list[int] = []
-    order = sorted(range(len(persons)), key=lambda number: persons[number].frames[0])
-    for number in order:
-        first, last = int(persons[number].frames[0]), int(persons[number].frames[-1])
-        slot = next((s for s, end in enumerate(free_from) if end < first), None)
-        if slot is None:
-            slot = len(free_from)
-            free_from.append(last)
-        free_from[slot] = last
-        slots[number] = slot
-    return slots
 
 
 def _check_comparable(result: Lifting, other: Lifting) -> None:
@@ -123,23 +102,12 @@ def _check_comparable(result: Lifting, other: Lifting) -> None:
 def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
     """What the page's script reads."""
     persons = list(result.persons)
-    links = [(int(a), int(b)) for a, b in result.skeleton_links]
-    skeleton = Skeleton.from_dataset_meta(
-        {
-            'skeleton_links': links,
-            'keypoint_id2name': dict(enumerate(result.joint_names)),
-        }
-    )
-    size = _body_size(persons)
-    slots = assign_slots(persons)
-    pitch = _spacing(persons, size)
-    apart = pitch * (1 if other is None else 2)
-    offsets = [np.array([(slot - max(slots) / 2) * apart, 0.0, 0.0]) for slot in slots]
+    skeleton = body_skeleton(result.joint_names, result.skeleton_links)
+    placing = place_people(persons, room=1 if other is None else 2)
     counterparts = _counterparts(result, other)
-    placed = bool(persons) and all(one.root_position is not None for one in persons)
     data: dict[str, Any] = {
         'subtitle': _subtitle(result, other),
-        'notes': _notes(result, other, strip, placed),
+        'notes': _notes(result, other, strip, placing.placed),
         'count': result.num_frames,
         'total': result.num_frames,
         'fps': result.fps or IMAGES_PER_SECOND,
@@ -149,24 +117,20 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
         'pictures': ({'frames': pack(strip.frames, 'int32')} if strip.frames else None),
         'joints': list(result.joint_names),
         'root': int(result.root),
-        'links': links,
+        'links': [list(link) for link in skeleton.links],
         'link_colors': list(skeleton.colors),
-        'link_left': [color == LEFT for color in skeleton.colors],
-        'size': round(size, 4),
-        'spacing': round(pitch, 4),
+        'link_left': is_left(skeleton),
+        'size': round(placing.size, 4),
+        'spacing': round(placing.spacing, 4),
         'limits': scene_limits(
-            [
-                _points(one) + offset
-                for one, offset in zip(persons, offsets, strict=True)
-            ],
-            size,
+            list(map(joints_in_scene, persons, placing.offsets)), placing.size
         ),
         'limits_placed': (
-            scene_limits([_placed_points(one) for one in persons], size)
-            if placed
+            scene_limits(list(map(joints_in_scene, persons)), placing.size)
+            if placing.placed
             else None
         ),
-        'placed': placed,
+        'placed': placing.placed,
         'solid_title': '3D joints, metres',
         'other_name': None if other is None else other.model,
         'people': [],
@@ -174,7 +138,7 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
     errors = []
     for number, person in enumerate(persons):
         packed = _pack_person(person, number) | {
-            'offset': to_float_list(offsets[number])
+            'offset': to_float_list(placing.offsets[number])
         }
         match = counterparts.get(person.track_id)
         if match is not None:
@@ -255,25 +219,3 @@ def _pack_person(person: Person, number: int) -> dict[str, Any]:
         'filled': pack(person.filled, 'uint8'),
         'filled_joints': pack(person.filled_joints, 'uint8'),
     }
-
-
-def _points(person: Person) -> NDArray[np.float64]:
-    return np.asarray(person.keypoints_3d, np.float64)
-
-
-def _placed_points(person: Person) -> NDArray[np.float64]:
-    return _points(person) + np.asarray(person.root_position, np.float64)[:, None]
-
-
-def _body_size(persons: list[Person]) -> float:
-    """Extent of a body, metres: the median over frames of the largest edge."""
-    extents = [np.ptp(_points(one), axis=1).max(-1) for one in persons]
-    known = np.concatenate(extents) if extents else np.empty(0)
-    known = known[np.isfinite(known)]
-    return float(np.median(known)) if len(known) and np.median(known) > 0 else 1.7
-
-
-def _spacing(persons: list[Person], size: float) -> float:
-    """Metres between people who stand side by side: nobody reaches the next."""
-    reach = [np.ptp(finite_points(_points(one))[:, 0]) for one in persons]
-    return float(max(reach, default=0.0)) + 0.15 * size

@@ -3,13 +3,19 @@
 import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from os import PathLike
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.inputs.frames import open_frames
+
 Frames = Iterable[tuple[int, NDArray[np.uint8]]]
 """Frame numbers, increasing, and images ``(H, W, 3)`` BGR."""
+
+Video = Frames | str | PathLike
+"""Frames, or the path of what has them."""
 
 LEVELS = ((720, 80), (640, 70), (560, 60), (480, 50), (360, 45), (240, 40))
 """Longest edge in pixels and JPEG quality, from the best to the least."""
@@ -64,7 +70,7 @@ class PictureStrip:
         for number, image in frames:
             if number >= self.count:
                 return
-            self._check(number, image)
+            check_image(number, image, self.size)
             if number % self.stride:
                 continue
             text = self._fitting(image, self._share(number))
@@ -113,19 +119,44 @@ class PictureStrip:
                 return base64.b64encode(data.tobytes()).decode()
         return None
 
-    def _check(self, number: int, image: NDArray[np.uint8]) -> None:
-        shape = getattr(image, 'shape', None)
-        if shape is None or len(shape) != 3 or shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f'frame {number} of the video must be a BGR image (H, W, 3) of uint8, '
-                f'got {type(image).__name__} of shape {shape}'
-            )
-        if self.size is not None and (shape[1], shape[0]) != tuple(self.size):
-            raise ValueError(
-                f'frame {number} of the video has {shape[1]} x {shape[0]} pixels, the '
-                f'result is of {self.size[0]} x {self.size[1]}: it is another video, '
-                'or a scaled one'
-            )
+
+def read_frames(video: Video) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yields the frames of a video, one in memory at a time.
+
+    Raises:
+        mmssm.inputs.frames.UnreadableSource: It is a path that cannot be read.
+    """
+    if isinstance(video, str | PathLike):
+        with open_frames(video) as frames:
+            yield from frames
+    else:
+        yield from video
+
+
+def check_image(
+    number: int, image: NDArray[np.uint8], size: tuple[int, int] | None
+) -> None:
+    """Refuses what is no frame of the video of a result.
+
+    Args:
+        number: Its number, for the message.
+        image: What should be one.
+        size: Width and height of the result's images, or None for any.
+
+    Raises:
+        ValueError: It is no BGR image, or of another size.
+    """
+    shape = getattr(image, 'shape', None)
+    if shape is None or len(shape) != 3 or shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f'frame {number} of the video must be a BGR image (H, W, 3) of uint8, got '
+            f'{type(image).__name__} of shape {shape}'
+        )
+    if size is not None and (shape[1], shape[0]) != tuple(size):
+        raise ValueError(
+            f'frame {number} of the video has {shape[1]} x {shape[0]} pixels, the '
+            f'result is of {size[0]} x {size[1]}: it is another video, or a scaled one'
+        )
 
 
 def shrink(image: NDArray[np.uint8], edge: int) -> NDArray[np.uint8]:

@@ -261,7 +261,8 @@ class Timeline {
       for (const [from, to, filled] of lane.runs) {
         context.globalAlpha = filled ? 0.4 : 1;
         context.fillStyle = shade(lane.color);
-        context.fillRect(x(from), y, Math.max(1.5, x(to) - x(from)), this.lane);
+        const [start, end] = [Math.max(x(0), x(from - 0.5)), Math.min(x(to - 0.5), x(0) + span)];
+        context.fillRect(start, y, Math.max(1.5, end - start), this.lane);
       }
       context.globalAlpha = 1;
     });
