@@ -1,7 +1,7 @@
 """Hand meshes of images, folders, videos and cameras in one call."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -115,7 +115,7 @@ class HandMeshInferencer:
         )
 
         resolved = resolve_model(model, weights)
-        self.name = resolved.name
+        self.name, self.weights = resolved.name, resolved.weights
         config = preflight.read_config(str(resolved.config))
         if config.model.type != 'mmssm.HandMeshEstimator':
             raise UserError(
@@ -196,7 +196,7 @@ class HandMeshInferencer:
             bar = ProgressBar(frames.num_frames, file=sys.stderr) if self._bar else None
             hands = []
             names = []
-            for frame in self._look(frames, bboxes, sides, skip=False):
+            for frame in self._look(frames, bboxes, sides):
                 hands.append(list(frame.hands))
                 names.append(frame.name)
                 if bar is not None:
@@ -222,6 +222,7 @@ class HandMeshInferencer:
         *,
         fps: float | None = None,
         skip_unusable: bool = False,
+        wanted: Callable[[int, str], bool] | None = None,
     ) -> Iterator[FrameHands]:
         """Looks at frames as they come; memory does not grow with their number.
 
@@ -233,6 +234,7 @@ class HandMeshInferencer:
             fps: As for a call.
             skip_unusable: Whether a frame that cannot be read or has an impossible
                 box is given out with its ``problem``, instead of an error.
+            wanted: Says by a frame's number and name whether to look at it; None: all.
 
         Yields:
             Frames in their order.
@@ -242,7 +244,7 @@ class HandMeshInferencer:
             ValueError: As for a call.
         """
         with _Source(source, fps) as frames:
-            yield from self._look(frames, bboxes, sides, skip=skip_unusable)
+            yield from self._look(frames, bboxes, sides, skip_unusable, wanted)
 
     def notes_on(self, bboxes: Any, sides: Any) -> tuple[str, ...]:
         """What a reader of results should know about where hands were looked for."""
@@ -259,7 +261,12 @@ class HandMeshInferencer:
         return self.show_progress and sys.stderr.isatty()
 
     def _look(
-        self, frames: '_Source', bboxes: Any, sides: Any, skip: bool
+        self,
+        frames: '_Source',
+        bboxes: Any,
+        sides: Any,
+        skip: bool = False,
+        wanted: Callable[[int, str], bool] | None = None,
     ) -> Iterator[FrameHands]:
         given = None if bboxes is None else GivenHands(bboxes, sides)
         if given is not None and given.num_frames not in (None, frames.num_frames):
@@ -268,7 +275,7 @@ class HandMeshInferencer:
                 f'{frames.num_frames}'
             )
         waiting: list[_Waiting] = []
-        for number, name, image in frames.images():
+        for number, name, image in frames.images(wanted):
             place = f'{frames.name}, {name or f"frame {number}"}'
             try:
                 if isinstance(image, UnreadableSource):
@@ -407,12 +414,17 @@ class _Source:
             raise UnreadableSource(f'no image of {self.name} could be read')
         return self._size
 
-    def images(self) -> Iterator[tuple[int, str, NDArray[np.uint8] | UnreadableSource]]:
+    def images(
+        self, wanted: Callable[[int, str], bool] | None = None
+    ) -> Iterator[tuple[int, str, NDArray[np.uint8] | UnreadableSource]]:
         """Numbers, names and BGR images, or why there is none."""
         if self._frames is not None:
             for number, image in self._frames:
-                yield number, '', image
+                if wanted is None or wanted(number, ''):
+                    yield number, '', image
         for number, file in enumerate(self._files):
+            if wanted is not None and not wanted(number, file.name):
+                continue
             seen = _image_or_fault(file)
             if self._size is None and not isinstance(seen, UnreadableSource):
                 self._size = (seen.shape[1], seen.shape[0])
