@@ -129,7 +129,9 @@ class HandFiles:
         self.is_video = not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES
         files = images_in(path) if path.is_dir() else [path]
         self._names = {
-            file.name if path.is_dir() else '': safe_name(file.name, _whole(file), taken)
+            file.name if path.is_dir() else '': safe_name(
+                file.name, _whole(file), taken
+            )
             for file in files
         }
         self._faces, self._model, self._notes = faces, model, tuple(notes)

@@ -26,7 +26,7 @@ from mmssm.inputs.frames import IMAGE_SUFFIXES, natural_order, read_image
 from mmssm.utils.errors import UserError
 
 from .catalog import resolve_model
-from .hand_boxes import FoundHands, GivenHands, HandFinder
+from .hand_boxes import FoundHands, GivenHands, HandFinder, make_finder
 from .results import HandMeshResult, HandResult
 
 DTYPES = {
@@ -75,8 +75,8 @@ class HandMeshInferencer:
             matrix products are computed in. Scans and geometry keep float32.
         batch_size: Crops of hands that are looked at at once, over frames.
         frontend: What finds hands where no boxes are given: a name of
-            :func:`mmssm.inputs.hand_boxes`, or a function from a BGR image to
-            :class:`~mmssm.apis.hand_boxes.FoundHands`.
+            :func:`~mmssm.apis.hand_boxes.make_finder`, or a function from a BGR image
+            to :class:`~mmssm.apis.hand_boxes.FoundHands`. Loaded when it is needed.
         focal_length: Of the images, pixels; None: far away, as
             :class:`mmssm.models.HandMeshEstimator` says. Depths are only as right as
             this is.
@@ -152,9 +152,7 @@ class HandMeshInferencer:
             UserError: It cannot be had; the message says how it can.
         """
         if self._finder is None:
-            from mmssm.inputs import hand_boxes
-
-            self._finder = hand_boxes(self._frontend)
+            self._finder = make_finder(str(self._frontend))
         return self._finder
 
     def __call__(
@@ -304,7 +302,8 @@ class HandMeshInferencer:
                 f'{side!r}'
             )
         found = self.finder(image)
-        return found if side is None else found._replace(sides=(side,) * len(found[1]))
+        sides = found.sides if side is None else (side,) * len(found.bboxes)
+        return FoundHands(found.bboxes, tuple(sides))
 
     def _crops(
         self, image: NDArray[np.uint8], found: FoundHands, place: str

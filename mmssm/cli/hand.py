@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from mmssm.utils.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from mmssm.apis.hand_boxes import HandFinder
     from mmssm.apis.hand_files import HandFiles
     from mmssm.apis.hand_mesh_inferencer import HandMeshInferencer
 
@@ -72,6 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--frontend',
         default='mediapipe',
         help='what looks for hands without --bbox (default: mediapipe)',
+    )
+    where.add_argument(
+        '--max-hands',
+        type=int,
+        default=2,
+        metavar='N',
+        help='how many the front end looks for (default: 2)',
+    )
+    where.add_argument(
+        '--mirrored',
+        action='store_true',
+        help='pictures are mirrored, as selfie cameras show them: the front end tells '
+        'left from right the other way round',
     )
     where.add_argument('--det-config', help='config of a detector (MMDetection)')
     where.add_argument('--det-checkpoint', help='its weights')
@@ -146,7 +160,7 @@ def main(args: argparse.Namespace) -> int:
             args.device,
             args.dtype,
             args.batch_size,
-            _frontend(args),
+            _finder(args),
             args.focal_length,
             show_progress=False,
         )
@@ -173,8 +187,8 @@ def _check(args: argparse.Namespace) -> None:
         from mmssm.apis.catalog import resolve_model
 
         resolve_model(args.model)  # its own error names what is missing
-    if args.batch_size < 1 or (args.max_frames or 1) < 1:
-        raise UsageError('--batch-size and --max-frames are 1 or more')
+    if args.batch_size < 1 or (args.max_frames or 1) < 1 or args.max_hands < 1:
+        raise UsageError('--batch-size, --max-frames and --max-hands are 1 or more')
 
 
 def _is_live(source: str) -> bool:
@@ -191,11 +205,14 @@ def _sides(args: argparse.Namespace) -> Any:
     return args.side[0] if len(args.side) == 1 else args.side
 
 
-def _frontend(args: argparse.Namespace) -> Any:
-    if args.det_config is None or args.bbox is not None:
-        return args.frontend
-    from mmssm.apis.hand_boxes import DetectedHands
+def _finder(args: argparse.Namespace) -> 'HandFinder | str':
+    """What looks for hands: loaded here, so that what it lacks is said at once."""
+    from mmssm.apis.hand_boxes import DetectedHands, make_finder
 
+    if args.bbox is not None:
+        return args.frontend
+    if args.det_config is None:
+        return make_finder(args.frontend, args.mirrored, args.max_hands)
     return DetectedHands(
         args.det_config,
         args.det_checkpoint,
@@ -218,7 +235,7 @@ def _look_at_all(
         stamp=infer.weights.stat().st_mtime_ns,
         bbox=args.bbox,
         side=args.side,
-        frontend=args.frontend,
+        frontend=[args.frontend, args.mirrored, args.max_hands],
         detector=[args.det_config, args.det_checkpoint, args.det_category],
         score=args.det_score,
         focal_length=args.focal_length,
@@ -277,7 +294,9 @@ def _look_at(
 def _up_to(
     number: int | None, wanted: Callable[[int, str], bool]
 ) -> Callable[[int, str], bool]:
-    return lambda frame, name: (number is None or frame < number) and wanted(frame, name)
+    return lambda frame, name: (
+        (number is None or frame < number) and wanted(frame, name)
+    )
 
 
 def _complain(message: str) -> None:
