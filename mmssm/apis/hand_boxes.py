@@ -25,6 +25,9 @@ class FoundHands(NamedTuple):
     sides: tuple[str, ...]
 
 
+NO_HANDS = FoundHands(np.zeros((0, 4), np.float32), ())
+
+
 class Hands(Protocol):
     """What is found in an image: :class:`FoundHands`, ``HandBoxes`` of a front end."""
 
@@ -109,7 +112,7 @@ class GivenHands:
         """The hands of a frame."""
         if self._always is not None:
             return self._always
-        return self._frames.get(number, _hands([], None, 'no hand'))
+        return self._frames.get(number, NO_HANDS)
 
 
 def _is_per_frame(bboxes: Any) -> bool:

@@ -142,7 +142,7 @@ class HandMeshInferencer:
     @property
     def faces(self) -> NDArray[np.int64]:
         """Faces of a right hand ``(F, 3)``, counter-clockwise from outside."""
-        return np.array(self.model.head.mano.faces.cpu(), np.int64)
+        return self.model.head.mano.faces.cpu().numpy().astype(np.int64)
 
     @property
     def finder(self) -> HandFinder:
@@ -285,7 +285,9 @@ class HandMeshInferencer:
                     raise
                 seen = None if isinstance(image, UnreadableSource) else image
                 problem = FrameHands(number, name, seen, (), str(error))
-                waiting.append(_Waiting(problem, FoundHands(np.zeros((0, 4)), ()), []))
+                waiting.append(
+                    _Waiting(problem, FoundHands(np.zeros((0, 4), np.float32), ()), [])
+                )
             else:
                 frame = FrameHands(number, name, image, ())
                 waiting.append(_Waiting(frame, found, crops))
@@ -481,7 +483,7 @@ def _array(value: Any) -> NDArray[np.float32]:
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise ValueError(f'dtype is one of {", ".join(DTYPES)}, got {dtype!r}')
     return found
 
