@@ -187,8 +187,10 @@ def _check(args: argparse.Namespace) -> None:
         from mmssm.apis.catalog import resolve_model
 
         resolve_model(args.model)  # its own error names what is missing
-    if args.batch_size < 1 or (args.max_frames or 1) < 1 or args.max_hands < 1:
-        raise UsageError('--batch-size, --max-frames and --max-hands are 1 or more')
+    for name in ('batch_size', 'max_frames', 'max_hands'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UsageError(f'--{name.replace("_", "-")} must be 1 or more')
 
 
 def _is_live(source: str) -> bool:
