@@ -158,20 +158,32 @@ def test_bugs_keep_their_traceback(monkeypatch, error):
         main(['env'])
 
 
-def test_without_the_host_its_cure_is_named(monkeypatch, capsys):
-    """What `mmssm.compat` raises, from where it raises it."""
-    from mmssm import compat
-
-    monkeypatch.setattr(compat, 'find_spec', lambda name: None)
-
-    class NeedsHost(Broken):
-        def main(self, args: argparse.Namespace) -> int:
-            compat.require_host()
-            return 0
-
-    monkeypatch.setattr(cli, '_module', lambda name: NeedsHost(RuntimeError()))
-    assert main(['env']) == 1
-    assert 'pip install' in capsys.readouterr().err
+def test_without_the_host_its_cure_is_named():
+    """A command that imports the host, and one that imports our registry first."""
+    code = (
+        'import importlib.abc, sys\n'
+        'class Away(importlib.abc.MetaPathFinder):\n'
+        '    def find_spec(self, name, *_):\n'
+        "        if name.split('.')[0] in ('mmengine', 'mmcv', 'mmpose'):\n"
+        '            raise ModuleNotFoundError(name, name=name)\n'
+        'import importlib.util as util\n'
+        'found = util.find_spec\n'
+        "util.find_spec = lambda name, *a: None if name in ('mmengine', 'mmcv', "
+        "'mmpose') else found(name, *a)\n"
+        'sys.meta_path.insert(0, Away())\n'
+        'from mmssm.cli import main\n'
+        'sys.exit(main(sys.argv[1:]))'
+    )
+    for arguments in (['train', 'c.py'], ['hand', 'README.md', '--bbox', *'1234']):
+        done = subprocess.run(
+            [sys.executable, '-c', code, *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1, done.stderr
+        assert 'pip install' in done.stderr
+        assert 'Traceback' not in done.stderr
 
 
 def test_the_page_shows_the_help_of_every_command():
