@@ -1,17 +1,21 @@
 """The arithmetic around the networks, with networks that know where things are."""
 
 import importlib.util
+import json
 import math
 
 import cv2
 import numpy as np
 import pytest
 
+from mmssm.datasets.synthhand.samples import RgbSamples
+from mmssm.geometry.cameras import project
 from mmssm.inputs import open_frames
 from mmssm.inputs.pose2d import HandBoxes, MediapipeHands, MediapipePose, Pose2DFrontend
 from mmssm.inputs.pose2d.mediapipe_hands import hand_region
 from mmssm.inputs.pose2d.mediapipe_pose import refine
 from mmssm.inputs.pose2d.model_files import MODELS, default_folder
+from mmssm.inputs.pose2d.regions import Region
 from mmssm.inputs.pose2d.ssd import make_anchors
 
 SIZE = (320, 240)
@@ -343,8 +347,29 @@ REAL = pytest.mark.skipif(
 
 
 @REAL
-def test_the_real_networks_take_and_give_what_is_expected():
+def test_the_real_networks_find_a_rendered_right_hand():
+    """Joints and side of a hand of the generated set, and of its mirror image."""
+    sample = RgbSamples(seed=0)('training', 3)
+    image = cv2.imdecode(np.frombuffer(sample.files['rgb'], np.uint8), cv2.IMREAD_COLOR)
+    points, camera = (np.array(json.loads(sample.rows[name])) for name in ('xyz', 'K'))
+    wanted = project(points, camera[[0, 1], [0, 1]], camera[:2, 2])
+    found = MediapipeHands.load()(image)
+    assert found.sides == ('right',)
+    assert found.side_scores[0] > 0.9
+    error = np.linalg.norm(found.keypoints[0] - wanted, axis=-1)
+    assert np.median(error) < 0.1 * np.ptp(wanted, axis=0).max()
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    assert MediapipeHands.load()(mirrored).sides == ('left',)
+    assert MediapipeHands.load(mirrored=True)(mirrored).sides == ('right',)
+
+
+@REAL
+def test_the_real_networks_see_no_person_in_noise():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (120, 200, 3), dtype=np.uint8)
-    assert MediapipePose.load()(noise).keypoints.shape[1:] == (33, 2)
-    assert MediapipeHands.load()(noise).keypoints.shape[1:] == (21, 2)
+    pose = MediapipePose.load()
+    assert pose(noise).keypoints.shape == (0, 33, 2)
+    # the second stage, asked all the same
+    pose._regions = [Region((100.0, 60.0), 100.0, 0.3)]
+    pose.max_people, pose.min_score = 1, 0.0
+    assert pose(noise).keypoints.shape == (1, 33, 2)
