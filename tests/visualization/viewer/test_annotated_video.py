@@ -24,13 +24,16 @@ def read(path):
         frames.append(image[..., ::-1].astype(int))
 
 
+VideoWriter = cv2.VideoWriter
+
+
 class Writer:
     """Around OpenCV's class, of which none may be derived: Python would crash."""
 
-    fourcc = staticmethod(cv2.VideoWriter.fourcc)
+    fourcc = staticmethod(VideoWriter.fourcc)
 
     def __init__(self):
-        self.real = cv2.VideoWriter()
+        self.real = VideoWriter()
 
     def open(self, *args):
         return self.real.open(*args)
