@@ -261,7 +261,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _frontend(args: argparse.Namespace) -> Any:
     """What finds 2D joints; loaded now, so that what it lacks is said at once."""
-    from mmssm.inputs.pose2d import pose2d
+    from mmssm.inputs import pose2d
 
     if args.keypoints is not None:
         return pose2d(args.keypoints, joint_set=args.joint_set)

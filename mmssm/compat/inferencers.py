@@ -1,7 +1,7 @@
 """MMPose's inferencer for 3D poses cannot lift clips."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,25 +13,29 @@ DRAWN_NOISE = ('mmssm.DetectorNoise', 'DetectorNoise')
 def lift_clips_in_inferencers() -> None:
     """Makes ``Pose3DInferencer`` lift clips with lifters that predict all frames.
 
-    ``Pose3DInferencer`` (and ``MMPoseInferencer(pose3d=...)``) reads the length of a
-    clip from ``test_dataloader.dataset.seq_len``. Of a lifter that predicts all frames
-    of a clip this is 1 where the dataset gathers clips by ``multiple_target``: each
-    frame of a video is then lifted on its own, as if nothing had been before it. Where
-    it is greater, the call fails, for its target has one frame and its factor that
-    many; and if it did not, all frames of the clip would come out as so many people.
-    It also keeps the 2D poses of all frames that it has ever seen.
+    ``Pose3DInferencer`` (and ``MMPoseInferencer(pose3d=...)``) has three defects that
+    together leave a lifter one frame to look at:
 
-    With the cure, a frame of a video or camera is lifted with the frames before it, as
-    many as the lifter takes, and the last frame of the prediction is given out. The
-    frames after it have not been seen then: for results that use them too see
-    :class:`mmssm.apis.PoseLifterInferencer`. Images are lifted one by one, as before,
-    and lifters that predict one frame of a clip are left as they are, as is
-    MotionBERT, whose config asks for clips of one frame.
+    - It never keeps the people of the frame before, so that everybody has a new number
+      in every frame, and a clip is the newest frame over and over.
+    - It reads the length of a clip from ``test_dataloader.dataset.seq_len``. Of a
+      lifter that predicts all frames of a clip this is 1 where the dataset gathers
+      clips by ``multiple_target``. Where it is greater, the call fails, for its target
+      has one frame and its factor that many; and if it did not, all frames of the clip
+      would come out as so many people.
+    - It keeps the 2D poses of all frames that it has ever seen.
+
+    With the cure people keep their numbers, and a frame of a video or camera is lifted
+    with the frames before it, as many as the lifter takes; the last frame of the
+    prediction is given out. The frames after it have not been seen then: for results
+    that use them too see :class:`mmssm.apis.PoseLifterInferencer`. Images are lifted
+    one by one, as before. The clips of lifters that predict one frame of a clip are
+    left as they are, and MotionBERT's, whose config asks for one frame.
 
     Link: https://github.com/open-mmlab/mmpose/issues/2592,
     https://github.com/open-mmlab/mmpose/issues/2648
-    Delete when: ``Pose3DInferencer`` knows how many frames a lifter takes and gives
-    out.
+    Delete when: ``Pose3DInferencer`` keeps ``results_pose2d_last`` and knows how many
+    frames a lifter takes and gives out.
     """
     from mmpose.apis.inferencers import Pose3DInferencer
 
@@ -42,11 +46,36 @@ def lift_clips_in_inferencers() -> None:
     @functools.wraps(stock)
     def __init__(self: Pose3DInferencer, *args: Any, **kwargs: Any) -> None:
         stock(self, *args, **kwargs)
+        self.pose2d_model = RememberPeople(self.pose2d_model, self._buffer)
         length = clip_length(self)
         if length > 1:
             _lift_clips(self, length)
 
     Pose3DInferencer.__init__ = __init__
+
+
+class RememberPeople:
+    """A 2D inferencer that leaves the people of the frame before to be followed.
+
+    Args:
+        inferencer: The inferencer, which it is in all else.
+        buffer: What the 3D inferencer remembers, and empties between videos.
+    """
+
+    def __init__(self, inferencer: Any, buffer: dict[str, Any]) -> None:
+        self._inferencer, self._buffer = inferencer, buffer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inferencer, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterator[dict]:
+        """Yields what the inferencer yields."""
+        for result in self._inferencer(*args, **kwargs):
+            # numbers are written into these samples before the next frame comes
+            before = self._buffer.get('people_before', [])
+            self._buffer['results_pose2d_last'] = list(before)
+            self._buffer['people_before'] = result['predictions']
+            yield result
 
 
 def clip_length(inferencer: Any) -> int:
