@@ -41,6 +41,7 @@ class Lifter:
 
     Attributes:
         name: Name of the model.
+        weights: File of its weights.
         num_frames: Length of its windows, frames.
         is_causal: Whether it goes frame by frame and never looks ahead.
 
@@ -69,6 +70,7 @@ class Lifter:
         self.device = find_device(device)
         resolved = resolve_model(model, weights)
         self.name = resolved.name
+        self.weights = resolved.weights
         config = preflight.read_config(str(resolved.config))
         self.model = self._build(config)
         self.codec = self._find_codec()

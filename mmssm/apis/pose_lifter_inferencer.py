@@ -146,7 +146,7 @@ class PoseLifterInferencer:
             UserError: It cannot be had; the message says how it can.
         """
         if self._chosen is None:
-            from mmssm.inputs.pose2d import pose2d
+            from mmssm.inputs import pose2d
 
             self._chosen = pose2d(self._frontend)
         return self._chosen
