@@ -20,8 +20,9 @@ ALLOWED = {
     'datasets': {'structures', 'geometry', 'utils', 'registry'},
     'evaluation': {'structures', 'geometry', 'utils', 'registry'},
     'visualization': {'structures', 'geometry', 'registry'},
+    'inputs': {'structures', 'geometry', 'utils', 'registry'},
 }
-LATE_ROOMS = {'engine', 'apis'}
+LATE_ROOMS = {'engine', 'apis', 'cli'}
 
 
 def room_of(module: str) -> str:

@@ -13,8 +13,8 @@ from mmssm.datasets.annotation_files import (
     require_keys,
 )
 from mmssm.datasets.hand_annotations import HandAnnotations
-from mmssm.datasets.transforms.checked_image import image_size
 from mmssm.structures.hand import NYU_EVALUATED
+from mmssm.utils.image_files import image_size
 
 PREPARATION = 'docs/datasets/nyu.md says where the files come from'
 

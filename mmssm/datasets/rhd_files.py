@@ -13,12 +13,8 @@ from mmssm.datasets.annotation_files import (
     require_keys,
 )
 from mmssm.datasets.hand_annotations import HandAnnotations, cameras
-from mmssm.datasets.transforms.checked_image import (
-    UnreadableImage,
-    check_image_file,
-    image_size,
-)
 from mmssm.structures import hand
+from mmssm.utils.image_files import UnreadableImage, check_image_file, image_size
 
 PREPARATION = 'docs/datasets/rhd.md says where the files come from'
 

@@ -1,12 +1,14 @@
 """``tools/train.py`` and ``tools/test.py``: what works, and what they say if not."""
 
 import functools
+import importlib.util
 import json
 import multiprocessing
 import os
 import re
 import signal
 import socket
+import sys
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from mmengine.dist import init_dist
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from safetensors.torch import save_file
 from torch import nn
 
 import mmssm.registry  # noqa: F401
@@ -55,6 +58,27 @@ def test_a_trained_checkpoint_is_tested(lifting_config, trained, tmp_path):
     test_tool.main([str(argument) for argument in arguments])
     assert json.loads(out.read_text())['MPJPE'] > 0
     assert (trained / 'last_checkpoint').read_text() == str(checkpoint)
+
+
+def test_weights_as_they_are_published_are_tested_and_not_resumed(
+    lifting_config, trained, tmp_path
+):
+    weights = tmp_path / 'weights.safetensors'
+    save_file(load_checkpoint(trained / 'epoch_2.pth')['state_dict'], weights)
+    results = []
+    for checkpoint in (weights, trained / 'epoch_2.pth'):
+        out = tmp_path / 'metrics.json'
+        arguments = [lifting_config, checkpoint, '--work-dir', tmp_path, '--out', out]
+        test_tool.main([str(argument) for argument in arguments])
+        results.append(json.loads(out.read_text()))
+    assert results[0] == results[1]
+    message = fails(
+        train_tool, lifting_config, '--work-dir', tmp_path, '--resume', weights
+    )
+    assert 'holds weights' in message and 'load_from' in message
+    weights.write_bytes(weights.read_bytes()[:-100])
+    message = fails(test_tool, lifting_config, weights, '--work-dir', tmp_path)
+    assert 'not a whole safetensors file' in message
 
 
 def forked(function, *arguments):
@@ -152,6 +176,22 @@ def test_bad_options_are_explained(lifting_config, tmp_path, case):
     assert re.search(expected, message), message
 
 
+def test_a_model_of_a_package_that_is_not_installed_says_how_to_install_it(
+    lifting_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, 'mmpretrain', None)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    options = [
+        'model.backbone._delete_=True',
+        'model.backbone.type=mmpretrain.VisionTransformer',
+    ]
+    message = fails(
+        train_tool, lifting_config, '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    assert 'model.backbone.type' in message
+    assert 'pip install --no-deps mmpretrain' in message
+
+
 def test_a_missing_config_or_checkpoint_is_named(lifting_config, tmp_path):
     assert 'no config file none.py' in fails(train_tool, 'none.py')
     message = fails(test_tool, lifting_config, tmp_path / 'none.pth')
@@ -228,6 +268,12 @@ def test_output_names_are_checked_first(lifting_config):
     assert '--dump' in fails(test_tool, lifting_config, 'x.pth', '--dump', 'a.txt')
 
 
+def test_a_model_without_weights_names_the_command_that_trains_it():
+    message = fails(test_tool, 'posemamba-s-h36m')
+    assert 'mmssm train posemamba-s-h36m' in message
+    assert 'mmssm convert posemamba' in message
+
+
 def test_format_only_asks_every_metric_for_its_file(tmp_path):
     config = Config(dict(test_evaluator=[dict(type='A'), dict(type='B')]))
     config.test_evaluator[1].outfile_prefix = 'mine'
@@ -276,7 +322,7 @@ def test_a_bug_keeps_its_traceback(lifting_config, tmp_path, monkeypatch):
     def broken(config):
         raise TypeError('a bug')
 
-    monkeypatch.setattr(train_tool, 'add_safety_hooks', broken)
+    monkeypatch.setattr('mmssm.cli.train.add_safety_hooks', broken)
     with pytest.raises(TypeError, match='a bug'):
         train_tool.main([str(lifting_config), '--work-dir', str(tmp_path)])
 
