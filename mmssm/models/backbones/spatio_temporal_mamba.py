@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -210,7 +211,7 @@ class SpatioTemporalMamba(BaseBackbone):
     def _mixers(self) -> list[CausalSS2D]:
         """The mixers in the order in which they run."""
         pairs = zip(self.spatial_blocks, self.temporal_blocks, strict=True)
-        return [block.mixer for pair in pairs for block in pair]
+        return [cast(CausalSS2D, block.mixer) for pair in pairs for block in pair]
 
     def _check_causal(self) -> None:
         if not self.causal:
