@@ -139,8 +139,8 @@ class StreamingLifter:
         """
         points, confidence, missing = self._checked(keypoints, scores)
         self._places = np.where(missing[..., None], self._places, points)
-        known = np.isfinite(self._places).all(-1)
-        empty = ~known.any(1)
+        known: NDArray[np.bool_] = np.isfinite(self._places).all(axis=-1)
+        empty = ~known.any(axis=1)
         middle = np.nanmean(
             np.where(empty[:, None, None], 0, self._places), axis=1, keepdims=True
         )
@@ -206,8 +206,8 @@ class StreamingLifter:
             raise ValueError(
                 f'scores must be {points.shape[:2]}, got {confidence.shape}'
             )
-        missing = np.isnan(points).any(-1)
-        wrong = np.isinf(points).any(-1) | (
+        missing = np.isnan(points).any(axis=-1)
+        wrong = np.isinf(points).any(axis=-1) | (
             ~missing & ~((confidence >= 0) & (confidence <= 1))
         )
         if wrong.any():
