@@ -340,7 +340,8 @@ def _listening(layer: nn.Module) -> Iterator[_Seen]:
     def on_deformable(module: DSSM, args: tuple, output: Tensor) -> None:
         (part,) = seen.parts
         part.sources = [args[0].flatten(1, 2)]
-        part.paths = module.paths(*args[0].shape[1:3], args[0].device)
+        rows, columns = args[0].shape[1:3]
+        part.paths = module.paths(rows, columns, args[0].device)
         part.skip_reads_tokens = True
         seen.y = output.flatten(1, 2)
 
