@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmssm.ops import deform_sample
-
 from .deform_dwconv import DeformDWConv2d
 
 MAP_FRAMES = 16
@@ -62,11 +60,9 @@ class CausalDeformDWConv2d(DeformDWConv2d):
         offset = F.pad(offset, (*[0] * 6, 0, fill)).unflatten(1, (pieces, length))
         # Of the past frames of each piece nothing is asked.
         offset = F.pad(offset, (*[0] * 6, past, 0))
-        y = deform_sample(
+        y = self._sample(
             maps.permute(0, 2, 4, 3, 1).flatten(0, 1).flatten(1, 2),
-            offset.flatten(0, 1).flatten(1, 2).unsqueeze(2),
-            self.weight,
-            self.anchors,
+            offset.flatten(0, 1).flatten(1, 2),
             (past + length, joints),
         )
         y = y.unflatten(0, (-1, pieces)).unflatten(2, (past + length, joints))
