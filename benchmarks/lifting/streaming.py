@@ -152,6 +152,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--videos', type=int, help='only so many of the validation videos'
     )
+    parser.add_argument('--frames', type=int, help='only so many frames of a video')
     return parser.parse_args(argv)
 
 
@@ -237,6 +238,8 @@ def main(argv: list[str] | None = None) -> None:
     config.val_evaluator.errors = list(ERRORS)
     if args.videos is not None:
         config.val_dataloader.dataset.indices = args.videos
+    if args.frames is not None:
+        config.val_dataloader.dataset.seq_len = args.frames
     errors = {}
     for way in WAYS:
         errors[way.name] = errors_of(way, config)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         read_hand_mesh_result,
         read_lifting_result,
     )
+    from .scan_maps import ScanMap, scan_layers, scan_map, trace_scan
+    from .streaming import StreamedPoses, StreamingLifter
 
 _HOMES = {
     'DeformSamples': 'mmssm.models.deform_samples',
@@ -36,6 +38,9 @@ _HOMES = {
     'HandResult': 'mmssm.apis.results',
     'LiftingResult': 'mmssm.apis.results',
     'PersonResult': 'mmssm.apis.results',
+    'ScanMap': 'mmssm.apis.scan_maps',
+    'StreamedPoses': 'mmssm.apis.streaming',
+    'StreamingLifter': 'mmssm.apis.streaming',
     'build_from_checkpoint': 'mmssm.apis.checkpoint',
     'check_model_config': 'mmssm.apis.checkpoint',
     'deform_samples': 'mmssm.models.deform_samples',
@@ -44,6 +49,9 @@ _HOMES = {
     'read_hand_mesh_result': 'mmssm.apis.results',
     'read_lifting_result': 'mmssm.apis.results',
     'save_checkpoint': 'mmssm.apis.checkpoint',
+    'scan_layers': 'mmssm.apis.scan_maps',
+    'scan_map': 'mmssm.apis.scan_maps',
+    'trace_scan': 'mmssm.apis.scan_maps',
 }
 """Where that is which is imported when it is asked for."""
 
@@ -55,6 +63,9 @@ __all__ = [
     'LiftingResult',
     'ModelEntry',
     'PersonResult',
+    'ScanMap',
+    'StreamedPoses',
+    'StreamingLifter',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
@@ -66,6 +77,9 @@ __all__ = [
     'read_lifting_result',
     'resolve_model',
     'save_checkpoint',
+    'scan_layers',
+    'scan_map',
+    'trace_scan',
 ]
 
 
