@@ -19,9 +19,10 @@ ALLOWED = {
     'codecs': {'structures', 'geometry', 'registry'},
     'datasets': {'structures', 'geometry', 'utils', 'registry'},
     'evaluation': {'structures', 'geometry', 'utils', 'registry'},
-    'visualization': {'structures', 'geometry', 'registry'},
+    'visualization': {'structures', 'geometry', 'utils', 'inputs', 'registry'},
+    'inputs': {'structures', 'geometry', 'utils', 'registry'},
 }
-LATE_ROOMS = {'engine', 'apis'}
+LATE_ROOMS = {'engine', 'apis', 'cli'}
 
 
 def room_of(module: str) -> str:

@@ -1,157 +1,27 @@
-"""Tests a checkpoint and prints its metrics.
+"""Tests a checkpoint and prints its metrics: ``mmssm test`` of this checkout.
 
-Works for the configs of this project and for MMPose's own.
-
-    python tools/test.py CONFIG CHECKPOINT
-    python tools/test.py CONFIG CHECKPOINT --out metrics.json
-    python tools/test.py CONFIG CHECKPOINT --show-dir pictures
-    python tools/test.py CONFIG CHECKPOINT --format-only   # a file for a server
-    tools/dist_test.sh CONFIG CHECKPOINT 2             # two processes
-
-Beyond what MMPose's tool of the same name does: a checkpoint that does not fit
-the model key by key is an error. Loading a checkpoint runs nothing it holds.
+python tools/test.py --help says more.
 """
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import mmengine
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmssm.cli import command_parser
+from mmssm.cli import test as command
+from mmssm.cli.test import merge_args
+from mmssm.engine.cli import messages_for_users
 
-import mmssm.registry  # noqa: F401  cures the host before it is used
-from mmssm.engine import preflight
-from mmssm.engine.cli import (
-    add_common_arguments,
-    merge_options,
-    messages_for_users,
-    set_visualization,
-    set_work_dir,
-)
-from mmssm.utils.errors import UserError
-
-
-class SaveMetricsHook(Hook):
-    """Writes the metrics of a test to a file."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def after_test_epoch(
-        self, runner: Runner, metrics: dict[str, float] | None = None
-    ) -> None:
-        """Writes them."""
-        if metrics is not None:
-            mmengine.dump(metrics, self.path)
+__all__ = ['main', 'merge_args', 'parse_args']
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
-    parser.add_argument(
-        '--work-dir',
-        help='folder for the log (default: work_dir of the config, else '
-        './work_dirs/<name of the config>)',
-    )
-    parser.add_argument('--out', help='file for the metrics: .json, .yaml or .pkl')
-    parser.add_argument('--dump', help='pickle file for all predictions: .pkl')
-    parser.add_argument(
-        '--format-only',
-        action='store_true',
-        help='measure nothing, write the result file that an evaluation server takes, '
-        '<work dir>/pred (or outfile_prefix of the test_evaluator); for configs whose '
-        'metric knows the server: submission of mmssm.HandMeshMetric, result_format '
-        'of mmssm.HandPoseMetric, or a metric of MMPose with format_only',
-    )
-    parser.add_argument(
-        '--badcase',
-        action='store_true',
-        help='collect the samples with the worst loss or accuracy, by the badcase '
-        'hook of the config',
-    )
-    add_common_arguments(parser)
-    args = parser.parse_args(argv)
-    _check_suffix('--out', args.out, ('.json', '.yaml', '.yml', '.pkl', '.pickle'))
-    _check_suffix('--dump', args.dump, ('.pkl', '.pickle'))
-    return args
-
-
-def _check_suffix(flag: str, path: str | None, suffixes: Sequence[str]) -> None:
-    if path is not None and Path(path).suffix not in suffixes:
-        raise SystemExit(
-            f'error: {flag} {path}: the name must end in {", ".join(suffixes)}'
-        )
-
-
-def merge_args(config: Config, args: argparse.Namespace) -> Config:
-    """Merges the command line into the config; ``--cfg-options`` come last."""
-    set_work_dir(config, args)
-    config.load_from = args.checkpoint
-    if (args.show and not args.badcase) or args.show_dir is not None:
-        set_visualization(config, args, show=args.show and not args.badcase)
-    if args.badcase:
-        collect_bad_cases(config, args)
-    evaluator = config.test_evaluator
-    evaluators = list(evaluator if isinstance(evaluator, list | tuple) else [evaluator])
-    if args.format_only:
-        for metric in evaluators:
-            metric['format_only'] = True
-            metric.setdefault('outfile_prefix', str(Path(config.work_dir) / 'pred'))
-    if args.dump is not None:
-        evaluators.append({'type': 'DumpResults', 'out_file_path': args.dump})
-        config.test_evaluator = evaluators
-    merge_options(config, args)
-    return config
-
-
-def collect_bad_cases(config: Config, args: argparse.Namespace) -> None:
-    """Turns on the config's bad case hook."""
-    hook: Any = config.get('default_hooks', {}).get('badcase')
-    if hook is None:
-        raise UserError(
-            '--badcase needs that hook in the config: add default_hooks = '
-            "dict(badcase=dict(type='BadCaseAnalysisHook'))"
-        )
-    kind = hook.get('metric_type', 'loss')
-    if kind not in ('loss', 'accuracy'):
-        raise UserError(
-            "default_hooks.badcase.metric_type must be 'loss' or 'accuracy', and is "
-            f'{kind!r}'
-        )
-    hook.update(enable=True, show=args.show, interval=args.interval)
-    if args.show:
-        hook.wait_time = args.wait_time
-    if not hook.get('metric'):
-        hook.metric = (
-            config.model.head.loss if kind == 'loss' else config.test_evaluator
-        )
+    return command_parser('test', prog='test.py').parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Tests."""
-    args = parse_args(argv)
     with messages_for_users():
-        config = merge_args(preflight.read_config(args.config), args)
-    with messages_for_users(config):
-        preflight.check_device(config)
-        preflight.check_data_files(config, ['test'])
-        is_file = '://' not in config.load_from
-        checkpoint = preflight.read_checkpoint(config.load_from) if is_file else None
-        runner = Runner.from_cfg(config)
-        if checkpoint is not None:
-            preflight.check_weights(runner.model, checkpoint, config.load_from)
-        if args.out is not None:
-            runner.register_hook(SaveMetricsHook(args.out))
-        runner.test()
+        command.main(parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -1,22 +1,87 @@
-"""Functions for scripts: one import, one call."""
+"""Functions and classes for scripts: one import, one call.
 
-import mmssm.registry  # noqa: F401  cures the host before it is imported
-from mmssm.models.deform_samples import DeformSamples, deform_samples
+What needs MMPose is imported when it is asked for, the host's cures before it
+(``mmssm.registry``); the list of models needs neither MMPose nor PyTorch.
+"""
 
-from .checkpoint import (
-    build_from_checkpoint,
-    check_model_config,
-    load_checkpoint,
-    model_config_for_checkpoint,
-    save_checkpoint,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .catalog import ModelEntry, find_model, list_models, resolve_model
+
+if TYPE_CHECKING:
+    from mmssm.models.deform_samples import DeformSamples, deform_samples
+
+    from .checkpoint import (
+        build_from_checkpoint,
+        check_model_config,
+        load_checkpoint,
+        model_config_for_checkpoint,
+        save_checkpoint,
+    )
+    from .hand_mesh_inferencer import HandMeshInferencer
+    from .pose_lifter_inferencer import LiftedFrame, PoseLifterInferencer
+    from .results import (
+        HandMeshResult,
+        HandResult,
+        LiftingResult,
+        PersonResult,
+        read_hand_mesh_result,
+        read_lifting_result,
+    )
+
+_HOMES = {
+    'DeformSamples': 'mmssm.models.deform_samples',
+    'HandMeshInferencer': 'mmssm.apis.hand_mesh_inferencer',
+    'HandMeshResult': 'mmssm.apis.results',
+    'HandResult': 'mmssm.apis.results',
+    'LiftedFrame': 'mmssm.apis.pose_lifter_inferencer',
+    'LiftingResult': 'mmssm.apis.results',
+    'PersonResult': 'mmssm.apis.results',
+    'PoseLifterInferencer': 'mmssm.apis.pose_lifter_inferencer',
+    'build_from_checkpoint': 'mmssm.apis.checkpoint',
+    'check_model_config': 'mmssm.apis.checkpoint',
+    'deform_samples': 'mmssm.models.deform_samples',
+    'load_checkpoint': 'mmssm.apis.checkpoint',
+    'model_config_for_checkpoint': 'mmssm.apis.checkpoint',
+    'read_hand_mesh_result': 'mmssm.apis.results',
+    'read_lifting_result': 'mmssm.apis.results',
+    'save_checkpoint': 'mmssm.apis.checkpoint',
+}
+"""Where that is which is imported when it is asked for."""
 
 __all__ = [
     'DeformSamples',
+    'HandMeshInferencer',
+    'HandMeshResult',
+    'HandResult',
+    'LiftedFrame',
+    'LiftingResult',
+    'ModelEntry',
+    'PersonResult',
+    'PoseLifterInferencer',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
+    'find_model',
+    'list_models',
     'load_checkpoint',
     'model_config_for_checkpoint',
+    'read_hand_mesh_result',
+    'read_lifting_result',
+    'resolve_model',
     'save_checkpoint',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    import_module('mmssm.registry')  # cures the host before it is imported
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

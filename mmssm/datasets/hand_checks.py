@@ -37,11 +37,11 @@ from mmssm.datasets.datasets import (
 from mmssm.datasets.datasets.hand_dataset import HandSamples
 from mmssm.datasets.mano_poses import FREE_HAND
 from mmssm.datasets.transforms import LoadCheckedImage
-from mmssm.datasets.transforms.checked_image import check_image_file
 from mmssm.geometry.hand_model import free_hand_file, load_hand_model
 from mmssm.geometry.rotations import axis_angle_to_matrix
 from mmssm.geometry.skinning import pose_hand
 from mmssm.structures import hand
+from mmssm.utils.image_files import check_image_file
 
 INTERHAND_IMAGES = {'train': 1361062, 'val': 380125, 'test': 849160}
 """Images of version 1.0, human and machine annotations."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmssm.utils.whole_files import write_atomically
+
 
 def join_meshes(
     meshes: Sequence[tuple[np.ndarray, np.ndarray]],
@@ -33,12 +35,14 @@ def save_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None
     forward, where a mesh is in the camera's) stay the caller's.
 
     Args:
-        path: File to write; the ending tells the format. Its folder is made.
+        path: File to write, whole or not at all; the ending tells the format. Its
+            folder is made.
         vertices: ``(V, 3)``.
         faces: ``(F, 3)`` vertex numbers from 0, counter-clockwise from outside.
 
     Raises:
         ValueError: The ending is another, or shapes or numbers are not as described.
+        FileNotWrittenError: It could not be written, for want of space perhaps.
     """
     path = Path(path)
     writers = {'.obj': _obj, '.ply': _ply}
@@ -62,8 +66,7 @@ def save_mesh(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None
             f'{path}: faces must hold vertex numbers 0 to {len(vertices) - 1}, got '
             f'{faces.min()} to {faces.max()}'
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(writers[path.suffix](vertices, faces))
+    write_atomically(path, writers[path.suffix](vertices, faces))
 
 
 def _obj(vertices: np.ndarray, faces: np.ndarray) -> bytes:

@@ -268,6 +268,12 @@ def test_output_names_are_checked_first(lifting_config):
     assert '--dump' in fails(test_tool, lifting_config, 'x.pth', '--dump', 'a.txt')
 
 
+def test_a_model_without_weights_names_the_command_that_trains_it():
+    message = fails(test_tool, 'posemamba-s-h36m')
+    assert 'mmssm train posemamba-s-h36m' in message
+    assert 'mmssm convert posemamba' in message
+
+
 def test_format_only_asks_every_metric_for_its_file(tmp_path):
     config = Config(dict(test_evaluator=[dict(type='A'), dict(type='B')]))
     config.test_evaluator[1].outfile_prefix = 'mine'
@@ -316,7 +322,7 @@ def test_a_bug_keeps_its_traceback(lifting_config, tmp_path, monkeypatch):
     def broken(config):
         raise TypeError('a bug')
 
-    monkeypatch.setattr(train_tool, 'add_safety_hooks', broken)
+    monkeypatch.setattr('mmssm.cli.train.add_safety_hooks', broken)
     with pytest.raises(TypeError, match='a bug'):
         train_tool.main([str(lifting_config), '--work-dir', str(tmp_path)])
 

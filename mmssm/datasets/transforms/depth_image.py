@@ -9,12 +9,9 @@ from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 
-from mmssm.datasets.transforms.checked_image import (
-    MAX_PIXELS,
-    CheckedImageMixin,
-    UnreadableImage,
-)
+from mmssm.datasets.transforms.checked_image import CheckedImageMixin
 from mmssm.registry import TRANSFORMS
+from mmssm.utils.image_files import MAX_PIXELS, UnreadableImage
 
 
 def decode_depth(image: np.ndarray, unmeasured: Sequence[int] = (0,)) -> np.ndarray:

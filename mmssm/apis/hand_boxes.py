@@ -1,0 +1,220 @@
+"""Where hands are: boxes that are given, or what finds them."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmssm.utils.errors import UserError
+
+SIDES = ('right', 'left')
+
+
+class FoundHands(NamedTuple):
+    """The hands of one image.
+
+    Attributes:
+        bboxes: ``(N, 4)`` float32, ``(x0, y0, x1, y1)`` about the joints of each,
+            pixels.
+        sides: ``'right'`` or ``'left'`` of each.
+    """
+
+    bboxes: NDArray[np.float32]
+    sides: tuple[str, ...]
+
+
+NO_HANDS = FoundHands(np.zeros((0, 4), np.float32), ())
+
+
+class Hands(Protocol):
+    """What is found in an image: :class:`FoundHands`, ``HandBoxes`` of a front end."""
+
+    @property
+    def bboxes(self) -> NDArray[np.float32]: ...
+    @property
+    def sides(self) -> tuple[str, ...]: ...
+
+
+class HandFinder(Protocol):
+    """Finds hands; a ``name``, if there is one, is printed."""
+
+    def __call__(self, image: NDArray[np.uint8], /) -> Hands:
+        """Finds the hands of a BGR image ``(H, W, 3)``."""
+
+
+def make_finder(name: str, mirrored: bool = False, max_hands: int = 2) -> HandFinder:
+    """Makes what finds hands by its name.
+
+    Args:
+        name: ``'mediapipe'``: MediaPipe's networks for palms and hands.
+        mirrored: Whether pictures are mirrored, as selfie cameras show them.
+        max_hands: How many hands of an image are looked at.
+
+    Raises:
+        UserError: There is no such front end, or its networks are not here.
+    """
+    if name != 'mediapipe':
+        near = difflib.get_close_matches(name, ['mediapipe'])
+        hint = f'did you mean {near[0]!r}? ' if near else ''
+        raise UserError(
+            f"there is no front end {name!r} for hands; {hint}'mediapipe' is one, "
+            'and any function from a BGR image to FoundHands serves in Python'
+        )
+    from mmssm.inputs.pose2d.mediapipe_hands import MediapipeHands
+
+    try:
+        return MediapipeHands.load(max_hands=max_hands, mirrored=mirrored)
+    except UserError as error:
+        raise UserError(
+            f'no boxes were given, so that hands must be looked for: {error} Or give '
+            'the boxes of the hands (bboxes=, --bbox x0 y0 x1 y1), or name a detector '
+            'of MMDetection (--det-config, --det-checkpoint)'
+        ) from error
+
+
+class GivenHands:
+    """Boxes that the caller knows, for all frames or for each of them.
+
+    Args:
+        bboxes: ``(4,)`` or ``(N, 4)`` for all frames; a sequence with one ``(N, 4)``
+            for each frame; or a mapping from frame numbers to them (frames that are
+            not in it have no hand).
+        sides: One side for all; ``N`` of them for all frames; or a sequence or
+            mapping of them in the form of ``bboxes``. None: right.
+
+    Raises:
+        ValueError: A box has not four numbers, or sides do not fit the boxes.
+    """
+
+    def __init__(self, bboxes: Any, sides: Any = None) -> None:
+        self.num_frames: int | None = None
+        if isinstance(bboxes, Mapping):
+            self._always = None
+            self._frames = {
+                int(number): _hands(own, _side_of(sides, number), f'frame {number}')
+                for number, own in bboxes.items()
+            }
+        elif _is_per_frame(bboxes):
+            self._always = None
+            self.num_frames = len(bboxes)
+            _check_per_frame(sides, len(bboxes))
+            self._frames = {
+                number: _hands(own, _side_of(sides, number), f'frame {number}')
+                for number, own in enumerate(bboxes)
+            }
+        else:
+            self._always = _hands(bboxes, sides, 'bboxes')
+            self._frames = {}
+
+    def of(self, number: int) -> FoundHands:
+        """The hands of a frame."""
+        if self._always is not None:
+            return self._always
+        return self._frames.get(number, NO_HANDS)
+
+
+def _is_per_frame(bboxes: Any) -> bool:
+    """Whether it is nested once more than boxes are."""
+    if isinstance(bboxes, np.ndarray):
+        return bboxes.ndim == 3
+    if not isinstance(bboxes, Sequence) or not len(bboxes):
+        return False
+    return any(np.ndim(own) == 2 for own in bboxes) or all(
+        not np.size(own) for own in bboxes
+    )
+
+
+def _side_of(sides: Any, number: int) -> Any:
+    if isinstance(sides, Mapping):
+        return sides.get(number)
+    if sides is None or isinstance(sides, str):
+        return sides
+    return sides[number]
+
+
+def _check_per_frame(sides: Any, count: int) -> None:
+    if sides is None or isinstance(sides, str | Mapping):
+        return
+    if len(sides) != count:
+        raise ValueError(
+            f'there are boxes of {count} frames, and sides of {len(sides)}'
+        )
+
+
+def _hands(bboxes: Any, sides: Any, name: str) -> FoundHands:
+    try:
+        boxes = np.asarray(bboxes, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{name}: a box is four numbers (x0, y0, x1, y1): {error}'
+        ) from error
+    if boxes.ndim == 1 and boxes.size in (0, 4):
+        boxes = boxes.reshape(-1, 4)
+    if boxes.size == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f'{name}: boxes must have shape (N, 4), (x0, y0, x1, y1) in pixels, got '
+            f'{boxes.shape}'
+        )
+    return FoundHands(boxes, _sides(sides, len(boxes), name))
+
+
+def _sides(sides: Any, count: int, name: str) -> tuple[str, ...]:
+    if sides is None or isinstance(sides, str):
+        sides = [sides or 'right'] * count
+    if len(sides) != count:
+        raise ValueError(f'{name}: {count} boxes, and {len(sides)} sides')
+    wrong = [side for side in sides if side not in SIDES]
+    if wrong:
+        raise ValueError(
+            f"{name}: a side is 'right' or 'left', got {wrong[0]!r}; for sides that "
+            'differ from frame to frame, boxes too must be given for each frame'
+        )
+    return tuple(sides)
+
+
+class DetectedHands:
+    """Hands found by a detector of MMDetection; it does not tell sides.
+
+    Args:
+        config: Its config file.
+        checkpoint: Its weights.
+        category: Number of the hands' class.
+        score: Least score.
+        side: Which hands they are taken for.
+        device: Where it runs.
+
+    Raises:
+        UserError: MMDetection cannot be imported.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        checkpoint: str,
+        category: int = 0,
+        score: float = 0.5,
+        side: str = 'right',
+        device: str = 'cpu',
+    ) -> None:
+        try:
+            from mmdet.apis import inference_detector, init_detector
+        except ImportError as error:
+            raise UserError(
+                f'a detector of hands needs mmdet, which cannot be imported ({error}): '
+                'install MMDetection (make full; run this by .venv-full/bin/python), '
+                'or give the boxes of the hands (--bbox x0 y0 x1 y1)'
+            ) from error
+        self.name = f'mmdet {config}'
+        self._network = init_detector(config, checkpoint, device=device)
+        self._detect = inference_detector
+        self._category, self._score, self._side = category, score, side
+
+    def __call__(self, image: NDArray[np.uint8]) -> FoundHands:
+        """Finds the hands of a BGR image."""
+        found = self._detect(self._network, image).pred_instances.cpu().numpy()
+        good = (found.labels == self._category) & (found.scores > self._score)
+        return _hands(found.bboxes[good], self._side, 'detector')
