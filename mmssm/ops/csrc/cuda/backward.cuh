@@ -90,6 +90,7 @@ struct BackwardKernel {
   using T = typename L::Value;
   using Args = BackwardArgs;
   static constexpr int kThreads = L::kThreads;
+  static constexpr int kBlocks = L::kBlocks;
   static constexpr int kColumns = 2 * L::kSet;
   static constexpr int kWarps = kThreads / kWarp;
   static_assert(kThreads % kWarp == 0, "whole warps");

@@ -14,6 +14,7 @@ struct SampleKernel {
     View y;      // (n, l, e)
   };
   static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) {
     return a.s.batch * a.s.tokens * a.s.channels;
@@ -55,6 +56,7 @@ struct SpreadKernel {
   using Args = SpreadArgs;
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kWarp;
+  static constexpr int kBlocks = 1;
 
   static int64_t blocks(const ScanArgs& s) {
     return (s.channels + kWarp - 1) / kWarp;
@@ -183,6 +185,7 @@ struct ReduceTapsKernel {
     void *offset, *weight;
   };
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) {
     return a.d.batch * a.d.rows * a.d.columns * a.d.groups * a.d.taps;
@@ -225,6 +228,7 @@ struct ReduceChannelsKernel {
     void* to;          // (e, m)
   };
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) { return a.count; }
 

@@ -116,6 +116,7 @@ struct ForwardKernel {
   using T = typename L::Value;
   using Args = ForwardArgs;
   static constexpr int kThreads = L::kThreads;
+  static constexpr int kBlocks = L::kBlocks;
   using Rows = Tile<T, kTileSteps, L::kRows, kThreads>;
   using States = Tile<T, kTileSteps, L::kSet, kThreads>;
 
@@ -333,6 +334,7 @@ struct CarryKernel {
     int64_t set_states;  // states of all sets
   };
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) {
     return a.s.batch * a.s.segments * a.s.paths * a.s.states * a.s.channels;

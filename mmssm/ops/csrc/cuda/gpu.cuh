@@ -27,7 +27,7 @@ struct GpuBlock {
 };
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads)
+__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kBlocks)
     run_kernel(const __grid_constant__ typename Kernel::Args args) {
   Kernel::run(GpuBlock(), args);
 }

@@ -287,11 +287,17 @@ void run_backward(Launcher& launcher, const Scan& scan, const ScanGrad& grad) {
   const int64_t path_values = s.batch * s.paths * s.sets * s.tokens * s.channels;
   const int64_t rows = s.batch * s.paths * s.tokens;
 
-  // A source that only one path reads has its gradient from that path.
-  const bool is_direct = s.paths == 1 && s.sets == 1 && !scan.deform;
+  // Where every path has an x of its own, its gradient is written at once.
+  const bool is_direct = s.sets == 1 && !scan.deform &&
+                         (!scan.merge || (s.paths == 1 && s.sources == 1));
   if (is_direct) {
     args.x = grad.x[0];
-    args.x.stride[3] = args.x.stride[4] = 0;
+    const View& last = grad.x[s.sources - 1];
+    const int64_t apart = static_cast<char*>(last.data) -
+                          static_cast<char*>(grad.x[0].data);
+    args.x.stride[3] =
+        s.sources > 1 ? apart / size_of(last.dtype) / (s.sources - 1) : 0;
+    args.x.stride[4] = 0;
   } else {
     args.x = path_buffer<T>(launcher.allocate(path_values * size), s);
   }

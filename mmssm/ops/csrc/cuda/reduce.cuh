@@ -19,6 +19,7 @@ struct SumPathsKernel {
     View to;  // (n, l, e)
   };
   static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) { return a.batch * a.tokens * a.channels; }
 
@@ -51,6 +52,7 @@ struct ReduceTokensKernel {
     View B, C, dt;  // (n, k, l, column)
   };
   static constexpr int kThreads = 256;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static MMSSM_DEVICE int64_t columns(const ScanArgs& s) {
     return 2 * s.states + s.rank;
@@ -109,6 +111,7 @@ struct ReduceWeightsKernel {
     View A, D, dt_bias, dt_weight;
   };
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) {
     const ScanArgs& s = a.a.s;

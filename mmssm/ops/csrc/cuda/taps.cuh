@@ -41,6 +41,7 @@ template <class T>
 struct FindTapsKernel {
   using Args = TapArgs;
   static constexpr int kThreads = 128;
+  static constexpr int kBlocks = 1;  // that a multiprocessor holds at least
 
   static int64_t threads(const Args& a) {
     return a.d.batch * a.d.rows * a.d.columns * a.d.groups * a.d.taps;

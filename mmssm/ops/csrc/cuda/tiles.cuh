@@ -208,6 +208,8 @@ struct Layout {
   static constexpr int kSet = kStates * kLanes;
   static constexpr int kThreads = kRows * kLanes;
   static constexpr int kPitch = kRows + 1;
+  // Blocks that a multiprocessor is to hold at least: 512 threads, of 128 registers.
+  static constexpr int kBlocks = sizeof(T) == 8 ? 1 : 512 / kThreads;
 };
 
 }  // namespace cuda
