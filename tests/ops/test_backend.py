@@ -90,7 +90,10 @@ def test_reference_by_name_does_not_warn(no_library):
 def test_a_device_without_kernels(monkeypatch):
     monkeypatch.setattr(_library, '_loaded', _library._Loaded(None, None))
     assert _library.obstacle('cpu') is None
-    assert _library.obstacle('cuda') == 'the library has no kernels for cuda tensors'
+    assert _library.obstacle('xpu') == 'the library has no kernels for xpu tensors'
+    assert 'no kernels for CUDA (skipped, ' in _library.obstacle('cuda')
+    _library._loaded.cuda = 'CUDA 13.0 for 9.0'
+    assert _library.obstacle('cuda') is None
 
 
 def test_mamba_ssm_is_for_the_selective_scan(monkeypatch):
