@@ -255,9 +255,8 @@ struct BackwardKernel {
       const Rectangle& from, T* to, int pitch) {
 #pragma unroll 1
     for (int done = 0; done < kChunkSteps; done += kTileSteps) {
-      AnyTile tile;
-      tile.fetch(thread, s, k, first + done, count - done, from);
-      tile.put(thread, to + done * pitch, pitch, from.column_stride == 1);
+      AnyTile::load(
+          thread, s, k, first + done, count - done, from, to + done * pitch, pitch);
     }
   }
 

@@ -163,56 +163,12 @@ struct ForwardKernel {
       const Run run = run_of(s, number);
       begin(s, run, p.k, e, d0, h);
       T sum_delta = 0;
-      const Rectangle x_from = channels_of<L>(s, view, p, run.n * view.stride[0]);
-      const Rectangle dt_from = steps_of<L>(s, s.dt, p, run.n);
-      const Rectangle B_from = states_of<L>(s, s.B, p, run.n);
-      const Rectangle C_from = states_of<L>(s, s.C, p, run.n);
-      const Rectangle y_to = rectangle(
-          a.y, run.n * a.y.stride[0] + p.k * a.y.stride[3] + p.set * a.y.stride[4], 1,
-          2, p.block * L::kRows, s.channels, L::kRows);
-
-      Rows next_x, next_dt;
-      States next_B, next_C;
-      const auto fetch = [&](int64_t done) {
+      for (int64_t done = 0; done < run.count; done += kTileSteps) {
         const int64_t first = run.start + done;
         const int count = int(smaller(kTileSteps, run.count - done));
-        next_x.fetch(thread, s, p.k, first, count, x_from);
-        if (s.rank == 0) {
-          next_dt.fetch(thread, s, p.k, first, count, dt_from);
-        }
-        next_B.fetch(thread, s, p.k, first, count, B_from);
-        if (kFull) {
-          next_C.fetch(thread, s, p.k, first, count, C_from);
-        }
-      };
-
-      // A tile is on its way while the one before it is worked on.
-      for (int64_t done = -kTileSteps; done < run.count; done += kTileSteps) {
-        const int64_t first = run.start + done;
-        const int count = int(smaller(kTileSteps, run.count - done));
-        if (done >= 0) {
-          next_x.put(thread, x, L::kPitch, x_from.column_stride == 1);
-          if (s.taps) {
-            load_samples<Rows>(
-                thread, s, run.n, p.k, first, count, x_from, p.block * L::kRows, u,
-                L::kPitch);
-          }
-          if (s.rank == 0) {
-            next_dt.put(thread, delta, L::kPitch, dt_from.column_stride == 1);
-          }
-          next_B.put(thread, B, L::kSet, B_from.column_stride == 1);
-          if (kFull) {
-            next_C.put(thread, C, L::kSet, C_from.column_stride == 1);
-          }
-          load_dt<L>(thread, s, run, p.k, first, count, kTileSteps, dt);
-          block.sync();
-        }
-        if (done + kTileSteps < run.count) {
-          fetch(done + kTileSteps);
-        }
-        if (done < 0) {
-          continue;
-        }
+        load_tiles(thread, s, p, run, view, first, count, x, u, delta, B, C);
+        load_dt<L>(thread, s, run, p.k, first, count, kTileSteps, dt);
+        block.sync();
         make_delta<L, kTileSteps>(s, row, lane, bias, dt_weight, dt, delta);
         block.warp_sync();
         if (kFull) {
@@ -250,6 +206,9 @@ struct ForwardKernel {
         }
         if (kFull) {
           block.sync();
+          const Rectangle y_to = rectangle(
+              a.y, run.n * a.y.stride[0] + p.k * a.y.stride[3] + p.set * a.y.stride[4],
+              1, 2, p.block * L::kRows, s.channels, L::kRows);
           Rows::store(thread, s, p.k, first, count, y_to, x, L::kPitch);
         }
         block.sync();
@@ -259,6 +218,29 @@ struct ForwardKernel {
   }
 
  private:
+  static MMSSM_DEVICE void load_tiles(
+      int thread, const ScanArgs& s, const BlockPlace& p, const Run& run,
+      const View& view, int64_t first, int count, T* x, T* u, T* delta, T* B, T* C) {
+    const Rectangle x_from = channels_of<L>(s, view, p, run.n * view.stride[0]);
+    Rows::load(thread, s, p.k, first, count, x_from, x, L::kPitch);
+    if (s.taps) {
+      load_samples<Rows>(
+          thread, s, run.n, p.k, first, count, x_from, p.block * L::kRows, u,
+          L::kPitch);
+    }
+    if (s.rank == 0) {
+      Rows::load(
+          thread, s, p.k, first, count, steps_of<L>(s, s.dt, p, run.n), delta,
+          L::kPitch);
+    }
+    States::load(
+        thread, s, p.k, first, count, states_of<L>(s, s.B, p, run.n), B, L::kSet);
+    if (kFull) {
+      States::load(
+          thread, s, p.k, first, count, states_of<L>(s, s.C, p, run.n), C, L::kSet);
+    }
+  }
+
   static MMSSM_DEVICE int64_t carry_at(
       const ScanArgs& s, const Run& run, int64_t k, int64_t d, int64_t e) {
     return ((run.number * s.paths + k) * s.sets * L::kSet + d) * s.channels + e;

@@ -77,7 +77,8 @@ inline ScanPlan plan_forward(const ScanShape& s, int64_t multiprocessors) {
     states *= states == 1 ? 4 : 2;
   }
   set_layout(s, p, states, 1, 64);
-  if (s.states > 8 && (s.is_double || warps_of(s, p) < multiprocessors * kEnoughWarps)) {
+  const bool is_few = warps_of(s, p) < multiprocessors * kEnoughWarps;
+  if (s.states > 8 && (s.is_double || is_few)) {
     set_layout(s, p, 4, 4, 32);
   }
   set_cuts(s, p, multiprocessors);

@@ -149,7 +149,9 @@ struct ReduceWeightsKernel {
     T sum = 0;
     for (int64_t part = 0; part < s.parts; ++part) {
       const T* sums = static_cast<const T*>(a.weights) +
-                      ((part * s.paths + k) * weight_columns(a) + from) * s.channels + e;
+                      ((part * s.paths + k) * weight_columns(a) + from) *
+                          s.channels +
+                      e;
       for (int64_t set = 0; set < sets; ++set) {
         sum += sums[set * (2 + s.rank) * s.channels];
       }

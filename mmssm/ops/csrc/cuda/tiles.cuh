@@ -103,14 +103,13 @@ MMSSM_DEVICE Rectangle rectangle(
       int(left < most ? (left < 0 ? 0 : left) : most)};
 }
 
-// kSteps by kColumns values, of which each thread of the block carries some.
+// kSteps by kColumns values, of which each thread of the block moves some.
 // Neighbouring threads take neighbours in memory: columns, or steps where the columns
 // are apart.
 template <class T, int kSteps, int kColumns, int kThreads>
 struct Tile {
   static constexpr int kAll = kSteps * kColumns;
   static constexpr int kEach = (kAll + kThreads - 1) / kThreads;
-  T value[kEach];
 
   // Where the values of a thread are: every `step_by` steps and `column_by` columns.
   struct Places {
@@ -133,34 +132,28 @@ struct Tile {
     return {thread % kSteps, thread / kSteps, 0, kThreads / kSteps};
   }
 
-  // Steps [first, first + count) of path k; what is not there is zero.
-  MMSSM_DEVICE void fetch(
+  // Steps [first, first + count) of path k; what is not there is zero. Few loads at a
+  // time: more of them cost the registers that the states need.
+  static MMSSM_DEVICE void load(
       int thread, const ScanArgs& s, int64_t k, int64_t first, int count,
-      const Rectangle& from) {
+      const Rectangle& from, T* shared, int pitch) {
     const Places p = places(thread, from.column_stride == 1);
     with_dtype<T>(from.dtype, [&](auto name) {
-#pragma unroll
+#pragma unroll 4
       for (int i = 0; i < kEach; ++i) {
         const int step = p.step_at(i), column = p.column_at(i);
-        value[i] = 0;
+        T value = 0;
         if (p.exists(i) && step < count && column < from.columns) {
-          value[i] = load_as<T>(
+          value = load_as<T>(
               name, from.data,
               from.base + token_of(s, k, first + step) * from.token_stride +
                   column * from.column_stride);
         }
+        if (p.exists(i)) {
+          shared[step * pitch + column] = value;
+        }
       }
     });
-  }
-
-  MMSSM_DEVICE void put(int thread, T* shared, int pitch, bool by_column) const {
-    const Places p = places(thread, by_column);
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      if (p.exists(i)) {
-        shared[p.step_at(i) * pitch + p.column_at(i)] = value[i];
-      }
-    }
   }
 
   static MMSSM_DEVICE void store(
@@ -208,8 +201,8 @@ struct Layout {
   static constexpr int kSet = kStates * kLanes;
   static constexpr int kThreads = kRows * kLanes;
   static constexpr int kPitch = kRows + 1;
-  // Blocks that a multiprocessor is to hold at least: 512 threads, of 128 registers.
-  static constexpr int kBlocks = sizeof(T) == 8 ? 1 : 512 / kThreads;
+  // Blocks that a multiprocessor is to hold at least: 384 threads, of 168 registers.
+  static constexpr int kBlocks = sizeof(T) == 8 ? 1 : 384 / kThreads;
 };
 
 }  // namespace cuda
