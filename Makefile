@@ -4,7 +4,8 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo test lint fuzz sanitize mutants bench benchmark-lifting benchmark-hands full
+.PHONY: env demo demo-hand test lint fuzz sanitize mutants bench \
+	benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -13,6 +14,10 @@ env:
 # program wants a core too.
 demo: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) demo/lift_mocap.py --out work_dirs/demo
+
+# Hand meshes, on pictures that are generated first.
+demo-hand: env
+	OMP_WAIT_POLICY=PASSIVE $(RUN) demo/train_hand_mesh.py --out work_dirs/demo-hand
 
 # The workers already use the cores: one thread to each.
 test: env
@@ -48,10 +53,16 @@ benchmark-lifting: env
 		--minutes 6 --out work_dirs/benchmark-lifting
 
 # DF-Mamba, with and without deformable scan, beside ResNet-50 on generated hands,
-# three seeds of seven minutes each: 80 minutes; called again, it goes on.
+# three seeds of 300 iterations each: one hour; called again, it goes on.
 benchmark-hands: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/models/synthhand.py \
-		--minutes 7 --out work_dirs/benchmark-hands
+		--out work_dirs/benchmark-hands
+
+# Hamba's small head beside a plain MANO head on the same backbone, three seeds of
+# 2,000 iterations each: an hour; called again, it goes on.
+benchmark-hand-meshes: env
+	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/models/hand_mesh_synthhand.py \
+		--out work_dirs/benchmark-hand-meshes
 
 # The rest of OpenMMLab: mmcv compiled, mmdet; into .venv-full.
 full:

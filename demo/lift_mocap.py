@@ -10,9 +10,7 @@ trains anew; files of an earlier run in DIR are replaced.
 
 import argparse
 import json
-import os
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,7 +23,12 @@ from mmssm.engine.time_budget import iterations_within
 from mmssm.evaluation.trivial_lifters import evaluate_trivial_lifters
 from mmssm.visualization import load_scalars, plot_curves
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+# where an import of this file by its path does not look
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from demo import _scripts
+from demo._scripts import REPOSITORY
+
 CONFIG = (
     'configs/body_3d_keypoint/posemamba/mocap/posemamba_xs-27frm_1xb4_mocap-fold0.py'
 )
@@ -43,43 +46,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def steps_from_environment() -> int | None:
-    """The value of ``MMSSM_DEMO_STEPS``, if it is set."""
-    value = os.environ.get('MMSSM_DEMO_STEPS')
-    if not value:
-        return None
-    if not value.isdecimal() or int(value) < 1:
-        sys.exit(
-            'error: MMSSM_DEMO_STEPS must be a number of training iterations, 1 or '
-            f'more, found {value!r}'
-        )
-    return int(value)
-
-
-def interpreter() -> str:
-    """This Python, as a person would type it in the root of the repository."""
-    path = Path(sys.executable)
-    inside = path.is_relative_to(REPOSITORY)
-    return str(path.relative_to(REPOSITORY) if inside else path)
-
-
-def run_tool(*command: str) -> None:
-    """Runs a tool of the repository, from its root; stops if it fails."""
-    print(f'\n$ {shlex.join([interpreter(), *command])}', flush=True)
-    environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
-    # The host's deprecations are kept quiet; slow operators (RuntimeWarning) are not.
-    quiet = ['-W', 'ignore', '-W', 'default::RuntimeWarning']
-    done = subprocess.run(
-        [sys.executable, *quiet, *command], cwd=REPOSITORY, env=environment
-    )
-    if done.returncode:
-        sys.exit(f'error: {command[0]} stopped with status {done.returncode}')
-
-
 def train(out: Path, steps: int) -> Path:
     """Trains, and returns the checkpoint."""
     work_dir = out / 'train'
-    run_tool(
+    _scripts.run_tool(
         'tools/train.py',
         CONFIG,
         '--work-dir',
@@ -102,7 +72,7 @@ def test(out: Path, checkpoint: Path) -> list[str]:
         '--work-dir',
         str(out / 'test'),
     ]
-    run_tool(
+    _scripts.run_tool(
         *command,
         '--out',
         str(out / 'metrics.json'),
@@ -111,7 +81,7 @@ def test(out: Path, checkpoint: Path) -> list[str]:
         '--interval',
         str(SHOW_EVERY),
     )
-    return [interpreter(), *command]
+    return [_scripts.interpreter(), *command]
 
 
 def summarise(
@@ -133,19 +103,7 @@ def summarise(
                 f'{ratio:.2f}',
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        '  '.join(
-            cell.ljust(width) if not column else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def newest(folder: Path, pattern: str) -> Path:
-    """The file of the last run."""
-    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    return _scripts.aligned(rows)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -154,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     out = parse_args(argv).out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     config = Config.fromfile(REPOSITORY / CONFIG)
-    steps, full = steps_from_environment(), config.train_cfg.max_iters
+    steps, full = _scripts.steps_from_environment(), config.train_cfg.max_iters
     if steps is None:
         steps = min(full, iterations_within(config, TRAINING_SECONDS))
 
@@ -165,8 +123,9 @@ def main(argv: list[str] | None = None) -> None:
     # The mean pose needs no more than a few of the many cameras per window.
     config.train_dataloader.dataset.views = 4
     trivial = evaluate_trivial_lifters(config)
+    scalars = _scripts.newest(out / 'train', '*/vis_data/scalars.json')
     curves = plot_curves(
-        {'PoseMamba': load_scalars(newest(out / 'train', '*/vis_data/scalars.json'))},
+        {'PoseMamba': load_scalars(scalars)},
         levels={
             'mean pose': trivial['mean_pose']['MPJPE'],
             'flat': trivial['flat']['MPJPE'],
@@ -174,15 +133,6 @@ def main(argv: list[str] | None = None) -> None:
     )
     Image.fromarray(curves).save(out / 'curves.png')
 
-    if steps < full:
-        verdict = (
-            f'Trained for {steps} of {full} iterations: the numbers do not show what '
-            'the model can do.'
-        )
-        if steps < full // 10:
-            verdict = f'NOT TRAINED: {verdict}'
-    else:
-        verdict = f'Trained for {steps} iterations.'
     lines = [
         'Validation error in millimetres (clips that training never saw):',
         '',
@@ -191,10 +141,10 @@ def main(argv: list[str] | None = None) -> None:
         "mean pose: the training set's mean pose for every frame",
         'flat: the 2D input at true depth and scale of the root, all joints in a plane',
         '',
-        verdict,
+        _scripts.verdict(steps, full),
         '',
         f'checkpoint  {checkpoint}',
-        f'log         {newest(out / "train", "*/*.log")}',
+        f'log         {_scripts.newest(out / "train", "*/*.log")}',
         f'metrics     {out / "metrics.json"}',
         f'pictures    {out / "pictures"} (a PNG and a GIF per video)',
         f'curves      {out / "curves.png"}',

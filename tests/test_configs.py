@@ -1,7 +1,6 @@
 """Every config is parsed, built and counted, and a small copy of it trains."""
 
 import copy
-import functools
 import pickle
 import re
 from pathlib import Path
@@ -10,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import lifting, motionbert, mpi_inf_3dhp
-from helpers.configs import CONFIGS, distinct, metafile_models, shrink
+from helpers.configs import CONFIGS, distinct, metafile_models, read, shrink
 from helpers.modules import ROOT, load_script
-from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
@@ -34,21 +32,16 @@ def roots(tmp_path_factory):
     }
 
 
-@functools.cache
-def described_models():
-    return metafile_models()
-
-
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_parsed_built_and_counted(path):
-    config = Config.fromfile(path)
+    config = read(path)
     # MMPose's DSTFormer reads numbers while it is built.
     with torch.device('cpu' if config.model.backbone.type == 'DSTFormer' else 'meta'):
         model = MODELS.build(config.model)
     count = sum(parameter.numel() for parameter in model.parameters())
     # The folds of one model are listed once.
     name = re.sub(r'fold\d$', 'fold0', path.stem)
-    described = described_models().get(name)
+    described = metafile_models().get(name)
     if described is None:
         assert not config.model.backbone.type.startswith('mmssm.'), 'not in a metafile'
         assert count > 0
@@ -63,9 +56,7 @@ def test_metafiles_name_configs_that_exist():
 
 
 LIFTERS_OF_CLIPS = [
-    path
-    for path in CONFIGS
-    if Config.fromfile(path).model.head.type != 'TemporalRegressionHead'
+    path for path in CONFIGS if read(path).model.head.type != 'TemporalRegressionHead'
 ]
 
 
@@ -81,7 +72,7 @@ def all_but_parts_of_the_model(config):
 )
 def test_a_small_model_takes_a_step(path):
     torch.manual_seed(0)
-    config = shrink(Config.fromfile(path), Path('work_dir'), {})
+    config = shrink(read(path), Path('work_dir'), {})
     model = MODELS.build(config.model).train()
     inputs, samples = lifting.batch(num_frames=9, channels=3)
     before = [p.detach().clone() for p in model.parameters()]
@@ -100,7 +91,7 @@ def test_a_small_model_takes_a_step(path):
     ids=lambda path: path.stem,
 )
 def test_a_shrunk_copy_trains_and_validates(path, tmp_path, roots):
-    config = shrink(Config.fromfile(path), tmp_path / path.stem, roots)
+    config = shrink(read(path), tmp_path / path.stem, roots)
     runner = Runner.from_cfg(config)
     before = [p.detach().clone() for p in runner.model.parameters()]
     runner.train()
@@ -131,7 +122,7 @@ def evaluated(config):
 )
 def test_perfect_predictions_have_no_error(path, tmp_path, roots):
     """Codec, head and metric undo what the training codec does."""
-    config = shrink(Config.fromfile(path), tmp_path / path.stem, roots)
+    config = shrink(read(path), tmp_path / path.stem, roots)
     if 'decode_by_width' in config.val_dataloader.dataset:
         # The published scale of two sequences is an error by design.
         config.val_dataloader.dataset.decode_by_width = False

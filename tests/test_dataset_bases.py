@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import motionbert, mpi_inf_3dhp
+from helpers.configs import read
 from helpers.lifting import tiny_model
 from helpers.modules import ROOT, load_script
-from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.registry import MODELS
 
@@ -16,7 +16,7 @@ FRAMES = 9
 BASES = sorted(
     path
     for path in (ROOT / 'configs/_base_/datasets').glob('*.py')
-    if 'train_codec' in Config.fromfile(path)
+    if 'train_codec' in read(path)
 )
 TRAIN = [(1, 2, 1, 1, 20), (1, 2, 2, 1, 20), (5, 14, 1, 4, 20), (6, 5, 1, 2, 20)]
 TEST = [(9, 14, 2, 1, 20), (11, 13, 2, 3, 5), (11, 2, 1, 2, 20)]
@@ -36,8 +36,8 @@ def roots(tmp_path_factory):
 
 def tiny(path, root, work_dir):
     """A config of the base that trains two batches and validates two."""
-    config = Config.fromfile(ROOT / 'configs/_base_/default_runtime.py')
-    config.merge_from_dict(Config.fromfile(path)._cfg_dict.to_dict())
+    config = read(ROOT / 'configs/_base_/default_runtime.py')
+    config.merge_from_dict(read(path)._cfg_dict.to_dict())
     channels = 3 if config.train_codec.get('concat_vis') else 2
     config.model = tiny_model(num_frames=FRAMES, in_channels=channels)
     config.model.head.decoder = config.val_codec

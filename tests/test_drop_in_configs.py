@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from helpers.configs import metafile_models
+from helpers.configs import metafile_models, read
 from helpers.drop_ins import batch_of, drop_in_configs, shrink_model
-from mmengine.config import Config
 from mmengine.hub import get_config
 from mmpose.registry import MODELS
 
@@ -18,14 +17,14 @@ CONFIGS = [path for folder in FOLDERS for path in drop_in_configs(folder)]
 @pytest.mark.parametrize('folder', FOLDERS)
 def test_every_kind_of_head_has_an_example(folder):
     paths = drop_in_configs(folder)
-    heads = {Config.fromfile(path).model.head.type for path in paths}
+    heads = {read(path).model.head.type for path in paths}
     assert heads == {'HeatmapHead', 'RTMCCHead', 'InternetHead'}
     assert len(paths) == 4
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_built_and_counted(path):
-    config = Config.fromfile(path)
+    config = read(path)
     described = metafile_models()[path.stem]['Metadata']
     width, height = config.codec.get('input_size') or config.codec.image_size
     with torch.device('meta'):
@@ -40,7 +39,7 @@ def test_built_and_counted(path):
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_a_small_copy_takes_a_step_and_predicts(path):
     torch.manual_seed(0)
-    config = Config.fromfile(path)
+    config = read(path)
     shrink_model(config.model)
     model = MODELS.build(config.model).train()
     data = batch_of(model, config, 'train')
@@ -105,7 +104,7 @@ INTERNET_HEADS = ('keypoint_head_cfg', 'root_head_cfg', 'hand_type_head_cfg')
 )
 def test_by_options_alone(name, stock, backbone, head):
     """What the docs give for ``--cfg-options`` of a stock config."""
-    ours = Config.fromfile(next(path for path in CONFIGS if path.stem == name))
+    ours = read(next(path for path in CONFIGS if path.stem == name))
     stock = get_config(stock)
     options = {f'model.head.{key}': value for key, value in head.items()}
     options |= {f'model.backbone.{key}': value for key, value in backbone.items()}

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.configs import metafile_models
+from helpers.configs import metafile_models, read
 from helpers.drop_ins import batch_of, shrink_model
 from helpers.hand_configs import ABLATIONS
-from mmengine.config import Config
 from mmpose.registry import MODELS
 
 import mmssm.registry  # noqa: F401
@@ -46,7 +45,7 @@ def base_of(path):
     [base] = path.parents[1].glob(
         path.name.replace(path.stem.split('_')[1], 'df-mamba-a')
     )
-    return Config.fromfile(base)
+    return read(base)
 
 
 def test_every_row_is_there():
@@ -57,7 +56,7 @@ def test_every_row_is_there():
 
 @pytest.mark.parametrize('path', ABLATIONS, ids=lambda path: path.stem)
 def test_a_row_changes_the_backbone_alone(path):
-    ours, base = Config.fromfile(path).to_dict(), base_of(path).to_dict()
+    ours, base = read(path).to_dict(), base_of(path).to_dict()
     model, base_model = ours.pop('model'), base.pop('model')
     assert ours == base
     row = row_of(path)
@@ -91,7 +90,7 @@ BUILDABLE = [
     ids=row_of,
 )
 def test_built_and_counted(path):
-    config = Config.fromfile(path)
+    config = read(path)
     # mmpretrain's ConvNeXt reads numbers while it is built.
     with torch.device('cpu' if needs_mmpretrain(path) else 'meta'):
         model = MODELS.build(config.model)
@@ -109,7 +108,7 @@ def test_built_and_counted(path):
 )
 def test_a_small_copy_takes_a_step(path):
     torch.manual_seed(0)
-    config = Config.fromfile(path)
+    config = read(path)
     shrink_model(config.model)
     model = MODELS.build(config.model).train()
     data = batch_of(model, config, 'train')

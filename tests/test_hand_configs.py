@@ -7,9 +7,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers.configs import metafile_models
+from helpers.configs import metafile_models, read
 from helpers.hand_configs import CONFIGS, FOLDER, WRITERS, shrink, shrink_model
-from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
@@ -24,11 +23,6 @@ from mmssm.apis.checkpoint import (
 
 def name_of(path):
     return path.stem
-
-
-@functools.cache
-def described_models():
-    return metafile_models()
 
 
 @pytest.fixture(scope='module')
@@ -46,22 +40,22 @@ def data_of(tmp_path_factory):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_parsed_built_and_counted(path):
-    config = Config.fromfile(path)
+    config = read(path)
     with torch.device('meta'):
         model = MODELS.build(config.model)
-    described = described_models()[path.stem]['Metadata']
+    described = metafile_models()[path.stem]['Metadata']
     assert described['Parameters'] == sum(p.numel() for p in model.parameters())
 
 
 def test_no_config_claims_another_framework():
     for path in FOLDER.rglob('*.py'):
         assert 'a2j' not in path.name.lower()
-        assert 'a2j' not in str(described_models().get(path.stem)).lower()
+        assert 'a2j' not in str(metafile_models().get(path.stem)).lower()
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_what_a_name_says_is_so(path):
-    config = Config.fromfile(path)
+    config = read(path)
     *_, training, data = path.stem.split('_')
     decoder = config.model.head.decoder
     size = decoder.get('input_size') or decoder.get('image_size')
@@ -73,7 +67,7 @@ def test_what_a_name_says_is_so(path):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=name_of)
 def test_training_and_evaluation_share_codec_and_crop(path):
-    config = Config.fromfile(path)
+    config = read(path)
     pipelines = [
         {step.type: step for step in config[f'{phase}_dataloader'].dataset.pipeline}
         for phase in ('train', 'val', 'test')
@@ -99,14 +93,14 @@ DISTINCT = {
     ): path
     for path in CONFIGS
     if not re.search('dexycb-s[023]', path.stem)
-    for config in [Config.fromfile(path)]
+    for config in [read(path)]
 }
 """One config of each data set, backbone and head; the small DexYCB has s1 alone."""
 
 
 @pytest.mark.parametrize('path', DISTINCT.values(), ids=name_of)
 def test_a_shrunk_copy_trains_and_tests_as_it_validates(path, tmp_path, data_of):
-    config = Config.fromfile(path)
+    config = read(path)
     config = shrink(config, tmp_path / path.stem, data_of(config))
     config.test_dataloader = config.val_dataloader
     runner = Runner.from_cfg(config)
@@ -136,7 +130,7 @@ def test_a_shrunk_copy_trains_and_tests_as_it_validates(path, tmp_path, data_of)
 )
 def test_perfect_predictions_have_no_error(path, tmp_path, data_of):
     """Units, mirrored hands, crops and cameras: all is undone."""
-    config = Config.fromfile(path)
+    config = read(path)
     config = shrink(config, tmp_path / path.stem, data_of(config))
     loader = copy.deepcopy(config.val_dataloader)
     decoder = config.model.head.decoder
@@ -171,7 +165,7 @@ def test_perfect_predictions_have_no_error(path, tmp_path, data_of):
     'path', [path for path in CONFIGS if path.parent.name == 'synthhand'], ids=name_of
 )
 def test_a_checkpoint_stands_alone(path, tmp_path):
-    config = shrink_model(Config.fromfile(path))
+    config = shrink_model(read(path))
     described = model_config_for_checkpoint(config.model)
     model = MODELS.build(described)
     file = tmp_path / 'hand.safetensors'

@@ -5,6 +5,7 @@ Works for the configs of this project and for MMPose's own.
     python tools/test.py CONFIG CHECKPOINT
     python tools/test.py CONFIG CHECKPOINT --out metrics.json
     python tools/test.py CONFIG CHECKPOINT --show-dir pictures
+    python tools/test.py CONFIG CHECKPOINT --format-only   # a file for a server
     tools/dist_test.sh CONFIG CHECKPOINT 2             # two processes
 
 Beyond what MMPose's tool of the same name does: a checkpoint that does not fit
@@ -64,6 +65,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', help='file for the metrics: .json, .yaml or .pkl')
     parser.add_argument('--dump', help='pickle file for all predictions: .pkl')
     parser.add_argument(
+        '--format-only',
+        action='store_true',
+        help='measure nothing, write the result file that an evaluation server takes, '
+        '<work dir>/pred (or outfile_prefix of the test_evaluator); for configs whose '
+        'metric knows the server: submission of mmssm.HandMeshMetric, result_format '
+        'of mmssm.HandPoseMetric, or a metric of MMPose with format_only',
+    )
+    parser.add_argument(
         '--badcase',
         action='store_true',
         help='collect the samples with the worst loss or accuracy, by the badcase '
@@ -91,11 +100,15 @@ def merge_args(config: Config, args: argparse.Namespace) -> Config:
         set_visualization(config, args, show=args.show and not args.badcase)
     if args.badcase:
         collect_bad_cases(config, args)
+    evaluator = config.test_evaluator
+    evaluators = list(evaluator if isinstance(evaluator, list | tuple) else [evaluator])
+    if args.format_only:
+        for metric in evaluators:
+            metric['format_only'] = True
+            metric.setdefault('outfile_prefix', str(Path(config.work_dir) / 'pred'))
     if args.dump is not None:
-        evaluator = config.test_evaluator
-        evaluators = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
-        dump = {'type': 'DumpResults', 'out_file_path': args.dump}
-        config.test_evaluator = [*evaluators, dump]
+        evaluators.append({'type': 'DumpResults', 'out_file_path': args.dump})
+        config.test_evaluator = evaluators
     merge_options(config, args)
     return config
 

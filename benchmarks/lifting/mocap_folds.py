@@ -15,10 +15,7 @@ after it was stopped, it keeps the runs of ``DIR`` that ended.
 import argparse
 import json
 import os
-import shlex
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +29,7 @@ from mmssm.evaluation.trivial_lifters import evaluate_trivial_lifters
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))  # where a run by this file's path does not look
 
+from benchmarks import _runs  # noqa: E402
 from benchmarks._measure import describe_machine  # noqa: E402
 
 FOLDER = 'configs/body_3d_keypoint'
@@ -71,97 +69,32 @@ def config_path(lifter: str, fold: int) -> str:
     return f'{FOLDER}/{LIFTERS[lifter]}-fold{fold}.py'
 
 
-def run(command: list[str], log: Path, threads: int) -> str:
-    """Runs a Python script of the repository; stops everything if it fails."""
-    environment = {
-        **os.environ,
-        'PYTHONPATH': str(REPOSITORY),
-        'OMP_NUM_THREADS': str(threads),
-    }
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('w') as errors:
-        done = subprocess.run(
-            [sys.executable, '-W', 'ignore', '-W', 'default::RuntimeWarning', *command],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    if done.returncode:
-        raise RuntimeError(f'{shlex.join(command)} failed; see {log}')
-    return done.stdout
-
-
 def measure(
     lifter: str, fold: int, out: Path, minutes: float, threads: int
 ) -> dict[str, object]:
     """Trains and tests one lifter on one fold, or reads what it gave before."""
     config = config_path(lifter, fold)
     work_dir = out / Path(config).stem
-    kept = work_dir / 'result.json'
     terms = dict(lifter=lifter, fold=fold, minutes=minutes, threads=threads)
-    if kept.exists():
-        result = json.loads(kept.read_text())
-        if terms.items() <= result.items():
-            return result
-    this = [str(Path(__file__).resolve()), '--out', str(out)]
-    answer = run(
-        [*this, '--minutes', str(minutes), '--probe', config],
-        work_dir / 'probe.log',
-        threads,
+    probe = [str(Path(__file__).resolve()), '--out', str(out)]
+    probe += ['--minutes', str(minutes), '--probe', config]
+
+    def steps() -> int:
+        """As many as fit into the time."""
+        return int(_runs.run(probe, work_dir / 'probe.log', threads).split()[-1])
+
+    return _runs.train_and_test(
+        config,
+        work_dir,
+        terms,
+        steps,
+        network=lambda: measure_network(config, work_dir, threads),
     )
-    steps = int(answer.split()[-1])
-    started = time.perf_counter()
-    run(
-        [
-            'tools/train.py',
-            config,
-            '--no-validate',
-            '--work-dir',
-            str(work_dir),
-            '--cfg-options',
-            f'train_cfg.max_iters={steps}',
-            f'default_hooks.checkpoint.interval={steps}',
-        ],
-        work_dir / 'train.log',
-        threads,
-    )
-    seconds = time.perf_counter() - started
-    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    metrics = work_dir / 'metrics.json'
-    run(
-        [
-            'tools/test.py',
-            config,
-            checkpoint,
-            '--work-dir',
-            str(work_dir / 'test'),
-            '--out',
-            str(metrics),
-        ],
-        work_dir / 'test.log',
-        threads,
-    )
-    result = dict(
-        **terms,
-        iterations=steps,
-        training_seconds=round(seconds, 1),
-        network=measure_network(config, work_dir, threads),
-        metrics=json.loads(metrics.read_text()),
-    )
-    kept.write_text(json.dumps(result, indent=1) + '\n')
-    print(
-        f'{lifter}, fold {fold}: {steps} iterations in {seconds:.0f} s, MPJPE '
-        f'{result["metrics"]["MPJPE"]:.1f} mm',
-        flush=True,
-    )
-    return result
 
 
 def measure_network(config: str, work_dir: Path, threads: int) -> dict[str, float]:
     """Counts and times the network of a config."""
-    answer = run(
+    answer = _runs.run(
         [
             'benchmarks/lifting/speed.py',
             *('--config', config),
@@ -202,36 +135,28 @@ def network_cells(networks: list[dict]) -> list[str]:
 
 def table(results: list[dict], context: dict[str, str]) -> str:
     """A Markdown table: mean and spread over the folds, and each fold."""
-    lines = [
-        '# Lifters on the embedded motion data',
-        '',
+    header = ['lifter', 'parameters', 'MACs', 'clips/s', *ERRORS]
+    header += [*(f'fold {fold}' for fold in FOLDS), 'MPJPE / flat']
+    by_lifter = _runs.group(results, 'lifter', 'fold')
+    flat = np.mean([result['metrics']['MPJPE'] for result in by_lifter['flat']])
+    rows = []
+    for lifter, folds in by_lifter.items():
+        cells = network_cells([r['network'] for r in folds if 'network' in r])
+        for name in ERRORS:
+            cells.append(_runs.spread([r['metrics'][name] for r in folds], 1))
+        errors = [result['metrics']['MPJPE'] for result in folds]
+        cells += [f'{error:.1f}' for error in errors]
+        cells.append(f'{np.mean(errors) / flat:.2f}')
+        cells += [_runs.each(folds, n) for n in ('iterations', 'training_seconds')]
+        rows.append([lifter, *cells])
+    return _runs.page(
+        'Lifters on the embedded motion data',
         'Validation error in millimetres, mean and standard deviation over three '
         'folds of left-out clips, then MPJPE of each fold.',
-        '',
-        '| lifter | parameters | MACs | clips/s | MPJPE | P-MPJPE | '
-        + ' | '.join(f'fold {fold}' for fold in FOLDS)
-        + ' | MPJPE / flat | iterations | seconds |',
-        '|---|---|---|---|---|---|' + '---|' * (len(FOLDS) + 3),
-    ]
-    by_lifter: dict[str, list[dict]] = {}
-    for result in sorted(results, key=lambda result: result['fold']):
-        by_lifter.setdefault(result['lifter'], []).append(result)
-    flat = np.array([result['metrics']['MPJPE'] for result in by_lifter['flat']])
-    for lifter, folds in by_lifter.items():
-        errors = {
-            name: np.array([result['metrics'][name] for result in folds])
-            for name in ERRORS
-        }
-        cells = network_cells([r['network'] for r in folds if 'network' in r])
-        cells += [f'{e.mean():.1f} ± {e.std(ddof=1):.1f}' for e in errors.values()]
-        cells += [f'{error:.1f}' for error in errors['MPJPE']]
-        cells.append(f'{errors["MPJPE"].mean() / flat.mean():.2f}')
-        for name in ('iterations', 'training_seconds'):
-            spent = [f'{result[name]:.0f}' for result in folds if name in result]
-            cells.append(' / '.join(spent) or '-')
-        lines.append(f'| {lifter} | ' + ' | '.join(cells) + ' |')
-    lines += ['', *(f'- {name}: {value}' for name, value in context.items()), '']
-    return '\n'.join(lines)
+        [*header, 'iterations', 'seconds'],
+        rows,
+        context,
+    )
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -262,12 +187,7 @@ def main(argv: list[str] | None = None) -> None:
         f'{args.minutes:g} --jobs {args.jobs} --out DIR',
     }
     results += trivial_results()
-    text = table(results, context)
-    (out / 'mocap_folds.json').write_text(
-        json.dumps(dict(context=context, results=results), indent=1) + '\n'
-    )
-    (out / 'mocap_folds.md').write_text(text)
-    print('\n' + text)
+    _runs.save(out, 'mocap_folds', context, results, table(results, context))
 
 
 if __name__ == '__main__':

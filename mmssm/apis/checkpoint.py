@@ -26,7 +26,10 @@ ALLOWED: dict[str, frozenset[str]] = {
         'PoseLifter': 'backbone head test_cfg data_preprocessor',
         'PoseDataPreprocessor': 'mean std bgr_to_rgb',
         'L1Loss': 'reduction use_target_weight loss_weight',
-        'ResNet': 'depth in_channels stem_channels base_channels out_indices',
+        'ResNet': (
+            'depth in_channels stem_channels base_channels num_stages strides '
+            'dilations out_indices'
+        ),
         'MotionRegressionHead': 'in_channels out_channels embedding_size loss decoder',
         'MPJPELoss': 'use_target_weight loss_weight',
         'MPJPEVelocityJointLoss': (
@@ -53,13 +56,31 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.TopdownHandEstimator': 'backbone neck head test_cfg data_preprocessor',
         'mmssm.HeatmapDepthHead': (
             'in_channels num_joints stride deconv_out_channels deconv_kernel_sizes '
-            'final_layer loss loss_depth decoder'
+            'final_layer loss loss_depth heatmap_loss_weight sigma beta decoder'
         ),
         'mmssm.HeatmapDepth': 'input_size root_index',
         'mmssm.VMamba': (
             'arch embed_dims depths ssm_ratio in_channels d_state mlp_ratio '
-            'drop_path_rate out_indices frozen_stages with_cp norm_eval'
+            'drop_path_rate out_indices frozen_stages with_cp'
         ),
+        'mmssm.HandMeshEstimator': (
+            'backbone neck head crop_columns focal_length test_cfg data_preprocessor'
+        ),
+        'mmssm.HandMeshLoss': (
+            'keypoints_2d keypoints_3d global_orient hand_pose betas betas_reg '
+            'reduction'
+        ),
+        'mmpretrain.VisionTransformer': (
+            'arch img_size patch_size patch_cfg qkv_bias drop_path_rate '
+            'with_cls_token out_type'
+        ),
+        'mmssm.MANO': 'tips joint_order flat_hand_mean side mirror_left_shapes',
+        'mmssm.HambaHead': (
+            'in_channels arch embed_dims regressor_depths num_gss gss_depth feat_size '
+            'crop_size crop_columns stride first_cell sampling_x_pad drop_path_rate '
+            'fusion token_sampler graph_conv mixer bidirectional scan_order mano loss'
+        ),
+        'mmssm.MANOHead': 'in_channels hidden_dims mano loss',
         'mmssm.LiftingHead': 'in_channels out_channels loss decoder',
         'mmssm.LiftingLoss': (
             'mpjpe n_mpjpe velocity temporal_consistency joint_weights '
@@ -67,11 +88,30 @@ ALLOWED: dict[str, frozenset[str]] = {
         ),
     }.items()
 }
-"""The classes that a file may name, and the arguments that it may set."""
+"""The classes that a file may name, and the arguments that it may set.
 
-ALLOWED_TEST_CFG = frozenset(['flip_test', 'shift_coords', 'output_keypoint_indices'])
+``model`` of ``mmssm.MANO`` is not among them: a file must not say which other file
+is to be read. Such a checkpoint serves the free hand.
+"""
 
-_NOT_STORED = ('init_cfg', 'train_cfg', 'metainfo')
+PLAIN_DICTS = {
+    'test_cfg': frozenset(
+        [
+            'flip_test',
+            'shift_coords',
+            'output_keypoint_indices',
+            'tta_scales',
+            'tta_rotations',
+        ]
+    ),
+    'patch_cfg': frozenset(['padding']),
+    'arch': frozenset(
+        ['embed_dims', 'num_layers', 'num_heads', 'feedforward_channels']
+    ),
+}
+"""Arguments that are dicts of no class, and what they may hold."""
+
+_NOT_STORED = ('init_cfg', 'train_cfg', 'metainfo', 'prior')
 
 
 class UnsafeConfigError(ValueError):
@@ -118,8 +158,9 @@ def _check_value(value: Any, place: str) -> None:
 
 
 def _allowed_keys(config: Mapping, place: str) -> tuple[frozenset[str], str]:
-    if place == 'model.test_cfg':
-        return ALLOWED_TEST_CFG, 'test_cfg'
+    argument = place.rpartition('.')[2]
+    if argument in PLAIN_DICTS and 'type' not in config:
+        return PLAIN_DICTS[argument], argument
     name = config.get('type')
     if not isinstance(name, str) or name not in ALLOWED:
         raise UnsafeConfigError(
@@ -237,11 +278,14 @@ def build_from_checkpoint(
     state_dict, meta = load_checkpoint(path)
     check_model_config(meta['model'])
     # MMPose is imported only for a file that has passed.
+    from mmengine.registry import DefaultScope
     from mmpose.registry import MODELS
 
     import mmssm.registry  # noqa: F401
 
-    model = MODELS.build(meta['model'])
+    # a data preprocessor is built by MMEngine, which looks into this scope alone
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = MODELS.build(meta['model'])
     try:
         model.load_state_dict(state_dict)
     except RuntimeError as error:

@@ -47,6 +47,7 @@ class OfficialModel:
         describe: Says in a few words what model a config is of.
         renames: Patterns of official names and ours, applied in turn.
         left_out: Names of weights that our model has no place for.
+        prepare: What to make of a file's weights before all else; default nothing.
     """
 
     name: str
@@ -55,6 +56,7 @@ class OfficialModel:
     describe: Callable[[Mapping[str, Any]], str]
     renames: Sequence[tuple[str, str]]
     left_out: Sequence[str] = ()
+    prepare: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
 
     def rename(self, name: str) -> str:
         """Our name of an official parameter."""
@@ -234,7 +236,7 @@ def convert(source: str | Path, destination: str | Path, model: OfficialModel) -
         ValueError: If it is damaged or not an official checkpoint of that model.
     """
     checkpoint = safe_pickle.load_checkpoint(source)
-    weights = official_weights(checkpoint, model.key)
+    weights = model.prepare(official_weights(checkpoint, model.key))
     config = model_config(weights, model)
     converted = convert_weights(weights, config, model)
     left_out = [name for name in weights if name in model.left_out]

@@ -3,6 +3,7 @@
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 
 from .frame_lifting_label import FrameLiftingLabel
+from .hand_mesh import HandMesh
 from .heatmap_depth import HeatmapDepth
 
-__all__ = ['FrameLiftingLabel', 'HeatmapDepth']
+__all__ = ['FrameLiftingLabel', 'HandMesh', 'HeatmapDepth']

@@ -12,9 +12,9 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import UnionType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -151,12 +151,7 @@ def read_pickled_member(path: str, key: str, what: str, preparation: str) -> Any
             if key not in names:
                 raise _ForeignFile(f'expected the array {key}, found {names}')
             with archive.open(f'{key}.npy') as member:
-                version = np.lib.format.read_magic(member)
-                if version == (1, 0):
-                    header = np.lib.format.read_array_header_1_0(member)
-                else:
-                    header = np.lib.format.read_array_header_2_0(member)
-                shape, _, dtype = header
+                shape, dtype = _read_header(member)
                 if not dtype.hasobject or shape != ():
                     raise _ForeignFile(
                         f'expected {key} to be one pickled object, found an array of '
@@ -172,6 +167,62 @@ def read_pickled_member(path: str, key: str, what: str, preparation: str) -> Any
     if isinstance(data, np.ndarray) and data.shape == () and data.dtype == object:
         return data.item()
     raise ValueError(f'{what} {path}: {key} is not what np.savez writes')
+
+
+def read_arrays(
+    path: str, keys: Iterable[str], what: str, preparation: str
+) -> dict[str, np.ndarray]:
+    """Reads some arrays of an ``.npz``, those of objects without running anything.
+
+    Args:
+        path: The file.
+        keys: Arrays to read; others may hold anything.
+        what: What the file is, for messages.
+        preparation: Where it comes from, for messages.
+
+    Returns:
+        Those of the arrays that the file has.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or an array asks for code.
+    """
+    require(path, what, preparation)
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            for key in keys:
+                if f'{key}.npy' in names:
+                    found[key] = _read_array(archive, f'{key}.npy')
+    except DAMAGED as error:
+        raise damaged(path, what, error) from error
+    return found
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as member:
+        _, dtype = _read_header(member)
+        if dtype.hasobject:
+            array = safe_pickle.load(member, encoding='latin1', objects=True)
+            member.read()
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f'{name} holds {type(array).__name__}, not an array')
+            return array
+    with archive.open(name) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+        member.read()
+        return array
+
+
+def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an array in an archive."""
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+    return shape, dtype
 
 
 class _ForeignFile(Exception):
@@ -365,6 +416,30 @@ def texts(path: str, name: str, values: Any, count: int) -> np.ndarray:
             f'{array.shape}'
         )
     return array
+
+
+def check_inside(path: str, where: str, name: str) -> str:
+    """Checks that a file's name, as another file has it, leads out of no folder.
+
+    Args:
+        path: The file that has the name, for the message.
+        where: Where in it, for the message.
+        name: The name.
+
+    Returns:
+        ``name``.
+
+    Raises:
+        ValueError: It is absolute, goes up with ``..``, or is no name.
+    """
+    parts = PureWindowsPath(name).parts  # splits at both kinds of slashes
+    bad = not name or '..' in parts or '\0' in name
+    if bad or name[0] in '/\\' or PureWindowsPath(name).drive:
+        raise ValueError(
+            f'{path}: {where} names {name!r}, which may lie outside of the folder: '
+            "expected a relative path without '..'; do not use this file"
+        )
+    return name
 
 
 def match(path: str, name: str, pattern: str, text: str, example: str) -> re.Match:

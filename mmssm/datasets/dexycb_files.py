@@ -1,10 +1,11 @@
 """DexYCB in its official tree, its splits, and an index of its labels."""
 
+import re
 from collections.abc import Iterator, Mapping
 from logging import WARNING
 from os import path as osp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml  # type: ignore[import-untyped]
@@ -20,7 +21,11 @@ from mmssm.datasets.annotation_files import (
     require_keys,
     texts,
 )
+from mmssm.datasets.dexycb_splits import ALL, SEQUENCES, Choice, choice
+from mmssm.datasets.dexycb_splits import SETUPS as SETUPS
+from mmssm.datasets.dexycb_splits import SPLITS as SPLITS
 from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.datasets.mano_poses import PoseSpace, from_components, mesh_columns
 
 PREPARATION = 'docs/datasets/dexycb.md says where the files come from'
 
@@ -50,9 +55,6 @@ SERIALS = (
 )
 """Folders of the cameras, in the order of their numbers."""
 
-SEQUENCES = 100
-"""Sequences of each subject."""
-
 SIZE = (640, 480)
 """Width and height of the images, pixels."""
 
@@ -65,69 +67,6 @@ COUNTS = {('s0', 'train'): 465504}
 HANDS = {('s0', 'train'): 406888, ('s1', 'train'): 407088}
 """Frames with a hand, as other loaders count them."""
 
-SETUPS = ('s0', 's1', 's2', 's3')
-SPLITS = ('train', 'val', 'test')
-
-_ALL = {'subjects': range(10), 'cameras': range(8), 'sequences': range(SEQUENCES)}
-
-
-def _of_objects(objects: set[int], keep: bool = True) -> list[int]:
-    return [i for i in range(SEQUENCES) if (i // 5 in objects) == keep]
-
-
-_FIFTH = [i for i in range(SEQUENCES) if i % 5 == 4]
-_CHOICES: dict[tuple[str, str], dict] = {
-    ('s0', 'train'): {'sequences': [i for i in range(SEQUENCES) if i % 5 != 4]},
-    ('s0', 'val'): {'subjects': [0, 1], 'sequences': _FIFTH},
-    ('s0', 'test'): {'subjects': [2, 3, 4, 5, 6, 7, 8, 9], 'sequences': _FIFTH},
-    ('s1', 'train'): {'subjects': [0, 1, 2, 3, 4, 5, 9]},
-    ('s1', 'val'): {'subjects': [6]},
-    ('s1', 'test'): {'subjects': [7, 8]},
-    ('s2', 'train'): {'cameras': [0, 1, 2, 3, 4, 5]},
-    ('s2', 'val'): {'cameras': [6]},
-    ('s2', 'test'): {'cameras': [7]},
-    ('s3', 'train'): {'sequences': _of_objects({3, 7, 11, 15, 19}, keep=False)},
-    ('s3', 'val'): {'sequences': _of_objects({3, 19})},
-    ('s3', 'test'): {'sequences': _of_objects({7, 11, 15})},
-}
-
-
-class Choice(NamedTuple):
-    """What belongs to a split.
-
-    Attributes:
-        subjects: Numbers of subjects, from 0.
-        cameras: Numbers of cameras, from 0.
-        sequences: Places in the sorted list of a subject's sequences, from 0.
-    """
-
-    subjects: tuple[int, ...]
-    cameras: tuple[int, ...]
-    sequences: tuple[int, ...]
-
-
-def choice(setup: str, split: str) -> Choice:
-    """The subjects, cameras and sequences of an official split.
-
-    Args:
-        setup: ``'s0'`` (default of the authors), ``'s1'`` (unseen subjects),
-            ``'s2'`` (unseen views) or ``'s3'`` (unseen objects grasped).
-        split: ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        What belongs to it.
-
-    Raises:
-        ValueError: There is no such split.
-    """
-    if (setup, split) not in _CHOICES:
-        raise ValueError(
-            f'expected a setup out of {SETUPS} and a split out of {SPLITS}, got '
-            f"'{setup}' and '{split}'"
-        )
-    parts = {**_ALL, **_CHOICES[setup, split]}
-    return Choice(**{name: tuple(numbers) for name, numbers in parts.items()})
-
 
 class Recording(NamedTuple):
     """A recording of one subject by all cameras.
@@ -138,6 +77,8 @@ class Recording(NamedTuple):
         name: ``<subject>/<sequence>``.
         frames: Frames of each camera.
         right: Whether the hand is a right hand.
+        calibration: Folder of the hand's shape, ``mano_<calibration>``; None where
+            it is not named.
     """
 
     subject: int
@@ -145,6 +86,7 @@ class Recording(NamedTuple):
     name: str
     frames: int
     right: bool
+    calibration: str | None = None
 
 
 def list_sequences(root: str, chosen: Choice, partial: bool = False) -> list[Recording]:
@@ -198,7 +140,21 @@ def _read_sequence(root: str, subject: int, place: int, folder: str) -> Recordin
         raise ValueError(
             f"{path}: expected mano_sides ['right'] or ['left'], found {sides!r}"
         )
-    return Recording(subject, place, name, frames, sides == ['right'])
+    calibration = _calibration(path, meta.get('mano_calib'))
+    return Recording(subject, place, name, frames, sides == ['right'], calibration)
+
+
+def _calibration(path: str, names: Any) -> str | None:
+    """The one name, which becomes that of a folder."""
+    if names is None:
+        return None
+    one = isinstance(names, list) and len(names) == 1 and isinstance(names[0], str)
+    if not one or not re.fullmatch(r'[\w-]+', names[0]):
+        raise ValueError(
+            f'{path}: expected mano_calib to be one name of letters, digits and '
+            f'dashes, found {names!r}'
+        )
+    return names[0]
 
 
 def _read_yaml(path: str, keys: tuple[str, ...]) -> Mapping:
@@ -233,6 +189,27 @@ def read_intrinsics(root: str, camera: int) -> np.ndarray:
     return check_shape(path, 'color', [color[key] for key in keys], (4,))
 
 
+def read_shape(root: str, recording: Recording) -> np.ndarray:
+    """Reads the shape of a recording's hand.
+
+    Args:
+        root: Folder of the subjects and of ``calibration``.
+        recording: The recording.
+
+    Returns:
+        ``(10,)`` shape coefficients of MANO; NaN where no calibration is named.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It does not hold what it should.
+    """
+    if recording.calibration is None:
+        return np.full(10, np.nan)
+    folder = f'mano_{recording.calibration}'
+    path = osp.join(root, 'calibration', folder, 'mano.yml')
+    return check_shape(path, 'betas', _read_yaml(path, ('betas',))['betas'], (10,))
+
+
 class Labels(NamedTuple):
     """Labels of every frame, camera after camera, frame after frame.
 
@@ -242,6 +219,9 @@ class Labels(NamedTuple):
         frame: ``(N,)`` number of the frame.
         joint_3d: ``(N, 21, 3)`` metres, camera frame; -1 without a hand.
         joint_2d: ``(N, 21, 2)`` pixels; -1 without a hand.
+        pose_m: ``(N, 51)`` MANO: axis-angle of the wrist, 45 coefficients of
+            principal components, translation in metres; 0 where not known, NaN
+            where the files lack it.
     """
 
     sequence: np.ndarray
@@ -249,6 +229,7 @@ class Labels(NamedTuple):
     frame: np.ndarray
     joint_3d: np.ndarray
     joint_2d: np.ndarray
+    pose_m: np.ndarray
 
 
 def read_labels(root: str, sequences: list[Recording], chosen: Choice) -> Labels:
@@ -269,15 +250,16 @@ def read_labels(root: str, sequences: list[Recording], chosen: Choice) -> Labels
     places = list(_places(sequences, chosen))
     joint_3d = np.empty((len(places), 21, 3), np.float32)
     joint_2d = np.empty((len(places), 21, 2), np.float32)
+    pose_m = np.empty((len(places), 51), np.float32)
     progress = ProgressBar(len(places))
     for row, (number, camera, frame) in enumerate(places):
         folder = osp.join(root, sequences[number].name, SERIALS[camera])
-        joint_3d[row], joint_2d[row] = _read_label(
+        joint_3d[row], joint_2d[row], pose_m[row] = _read_label(
             osp.join(folder, f'labels_{frame:06d}.npz')
         )
         progress.update()
     table = np.array(places, np.int32).reshape(-1, 3)
-    return Labels(table[:, 0], table[:, 1], table[:, 2], joint_3d, joint_2d)
+    return Labels(table[:, 0], table[:, 1], table[:, 2], joint_3d, joint_2d, pose_m)
 
 
 def _places(
@@ -289,19 +271,26 @@ def _places(
                 yield number, camera, frame
 
 
-def _read_label(path: str) -> tuple[np.ndarray, np.ndarray]:
+LABEL_SHAPES = {'joint_3d': (1, 21, 3), 'joint_2d': (1, 21, 2), 'pose_m': (1, 51)}
+"""What is read of a label file; ``seg``, most of the file, is not."""
+
+OPTIONAL = ('pose_m', 'betas')
+"""What is needed for MANO's parameters alone."""
+
+
+def _read_label(path: str) -> list[np.ndarray]:
     require(path, 'label file', PREPARATION)
     try:
-        # seg, most of the file, is not read
         with np.load(path, allow_pickle=False) as data:
-            found = {key: data[key] for key in ('joint_3d', 'joint_2d') if key in data}
+            found = {key: data[key] for key in LABEL_SHAPES if key in data}
     except (*DAMAGED, AttributeError) as error:
         raise damaged(path, 'label file', error) from error
-    require_keys(path, 'the file', found, ('joint_3d', 'joint_2d'))
-    return (
-        check_shape(path, 'joint_3d', found['joint_3d'], (1, 21, 3))[0],
-        check_shape(path, 'joint_2d', found['joint_2d'], (1, 21, 2))[0],
-    )
+    require_keys(path, 'the file', found, set(LABEL_SHAPES) - set(OPTIONAL))
+    found.setdefault('pose_m', np.full((1, 51), np.nan))
+    return [
+        check_shape(path, key, found[key], shape)[0]
+        for key, shape in LABEL_SHAPES.items()
+    ]
 
 
 INDEX_SHAPES: dict[str, tuple[int | None, ...]] = {
@@ -310,10 +299,12 @@ INDEX_SHAPES: dict[str, tuple[int | None, ...]] = {
     'frame': (None,),
     'joint_3d': (None, 21, 3),
     'joint_2d': (None, 21, 2),
+    'pose_m': (None, 51),
     'subject': (None,),
     'place': (None,),
     'frames': (None,),
     'right': (None,),
+    'betas': (None, 10),
     'intrinsics': (8, 4),
 }
 
@@ -334,7 +325,7 @@ def write_index(root: str, path: str, partial: bool = False) -> int:
         FileNotFoundError: A file is missing.
         ValueError: A file does not hold what it should.
     """
-    chosen = Choice(**{name: tuple(numbers) for name, numbers in _ALL.items()})
+    chosen = Choice(**{name: tuple(numbers) for name, numbers in ALL.items()})
     sequences = list_sequences(root, chosen, partial)
     if partial:
         chosen = chosen._replace(cameras=_cameras_there(root, sequences))
@@ -350,6 +341,7 @@ def write_index(root: str, path: str, partial: bool = False) -> int:
         name=np.array([one.name for one in sequences]),
         frames=np.array([one.frames for one in sequences]),
         right=np.array([one.right for one in sequences]),
+        betas=np.array([read_shape(root, one) for one in sequences]),
         intrinsics=intrinsics,
     )
     return len(labels.frame)
@@ -363,14 +355,30 @@ def _cameras_there(root: str, sequences: list[Recording]) -> tuple[int, ...]:
     )
 
 
-def read_index(path: str) -> tuple[list[Recording], Labels, np.ndarray]:
+class Index(NamedTuple):
+    """What :func:`write_index` wrote.
+
+    Attributes:
+        sequences: The recordings.
+        labels: Their labels.
+        intrinsics: ``(8, 4)`` fx, fy, cx, cy of the cameras, pixels.
+        betas: ``(S, 10)`` shape coefficients of each recording; NaN where not known.
+    """
+
+    sequences: list[Recording]
+    labels: Labels
+    intrinsics: np.ndarray
+    betas: np.ndarray
+
+
+def read_index(path: str) -> Index:
     """Reads what :func:`write_index` wrote.
 
     Args:
         path: The ``.npz`` file.
 
     Returns:
-        Sequences, labels, and ``(8, 4)`` fx, fy, cx, cy of the cameras.
+        What it holds.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -378,14 +386,17 @@ def read_index(path: str) -> tuple[list[Recording], Labels, np.ndarray]:
     """
     preparation = 'tools/dataset_converters/dexycb_index.py makes it'
     data = read_npz(path, 'index', preparation)
-    require_keys(path, 'the file', data, (*INDEX_SHAPES, 'name'))
+    require_keys(path, 'the file', data, {*INDEX_SHAPES, 'name'} - set(OPTIONAL))
     for key, shape in INDEX_SHAPES.items():
-        check_shape(path, key, data[key], shape)
+        if key in data:
+            check_shape(path, key, data[key], shape)
+    data.setdefault('pose_m', np.full((len(data['frame']), 51), np.nan))
+    data.setdefault('betas', np.full((len(data['subject']), 10), np.nan))
     count, rows = len(data['subject']), len(data['frame'])
     names = texts(path, 'name', data['name'], count)
     for keys, size in (
-        (('subject', 'place', 'frames', 'right'), count),
-        (('sequence', 'camera', 'frame', 'joint_3d', 'joint_2d'), rows),
+        (('subject', 'place', 'frames', 'right', 'betas'), count),
+        (Labels._fields, rows),
     ):
         for key in keys:
             check_shape(path, key, data[key], (size, *data[key].shape[1:]))
@@ -406,7 +417,7 @@ def read_index(path: str) -> tuple[list[Recording], Labels, np.ndarray]:
         for i in range(count)
     ]
     labels = Labels(**{key: data[key] for key in Labels._fields})
-    return sequences, labels, data['intrinsics']
+    return Index(sequences, labels, data['intrinsics'], data['betas'])
 
 
 def read_hands(
@@ -415,6 +426,7 @@ def read_hands(
     split: str,
     index_file: str | None = None,
     partial: bool = False,
+    mano: Mapping[str, PoseSpace | None] | None = None,
 ) -> HandAnnotations:
     """Reads the hands of a split.
 
@@ -425,6 +437,8 @@ def read_hands(
         index_file: What :func:`write_index` wrote; without it every label file is
             read.
         partial: As in :func:`list_sequences`.
+        mano: Components of MANO's models by ``'right'`` and ``'left'``; poses of a
+            hand with None are not known. None: no parameters are added.
 
     Returns:
         The frames with a hand. ``img_id`` counts all frames of the split, as the
@@ -436,7 +450,7 @@ def read_hands(
     """
     chosen = choice(setup, split)
     if index_file is not None:
-        sequences, labels, intrinsics = read_index(index_file)
+        sequences, labels, intrinsics, betas = read_index(index_file)
         if not partial:
             _require_whole(index_file, sequences, chosen)
         labels = _choose(sequences, labels, chosen)
@@ -450,6 +464,9 @@ def read_hands(
         for camera in chosen.cameras:
             intrinsics[camera] = read_intrinsics(root, camera)
         labels = read_labels(root, sequences, chosen)
+        betas = np.zeros((len(sequences), 10))
+        if mano is not None:
+            betas[:] = [read_shape(root, one) for one in sequences]
     there = np.flatnonzero((labels.joint_3d != -1).any((1, 2)))
     if not len(there):
         raise ValueError(f'{root} holds no hand of {setup} {split}; {PREPARATION}')
@@ -478,7 +495,40 @@ def read_hands(
         right=right[labels.sequence],
         size=np.tile(SIZE, (len(there), 1)),
         total=total,
+        extra=(
+            {}
+            if mano is None
+            else _parameters(index_file or root, labels, right, betas, mano)
+        ),
     )
+
+
+def _parameters(
+    source: str,
+    labels: Labels,
+    right: np.ndarray,
+    betas: np.ndarray,
+    mano: Mapping[str, PoseSpace | None],
+) -> dict[str, np.ndarray]:
+    """Columns of MANO's parameters.
+
+    The shapes of left hands are those of a left model whose first shape direction
+    has the wrong sign, so that no right hand is their mirror image: not known here.
+    """
+    if np.isnan(labels.pose_m).any():
+        raise ValueError(
+            f'{source} lacks pose_m of some hands; an index that was made without them '
+            'must be made again: tools/dataset_converters/dexycb_index.py'
+        )
+    pose = np.full((len(labels.frame), 48), np.nan)
+    stored = labels.pose_m.any(1)
+    for side, space in mano.items():
+        rows = stored & (right[labels.sequence] == (side == 'right'))
+        if space is not None:
+            pose[rows] = from_components(labels.pose_m[rows, :48], space)
+    shapes = betas[labels.sequence].astype(np.float64)
+    shapes[~right[labels.sequence]] = np.nan
+    return mesh_columns(pose, shapes, len(pose))
 
 
 def _choose(sequences: list[Recording], labels: Labels, chosen: Choice) -> Labels:

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmssm.datasets.annotation_files import check_shape, read_json
 from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
+from mmssm.datasets.mano_poses import PoseSpace, add_mean, mesh_columns
 from mmssm.datasets.transforms.checked_image import image_size
 
 PREPARATION = 'docs/datasets/freihand.md says where the files come from'
@@ -47,6 +48,7 @@ def read_hands(
     with_vertices: bool = False,
     with_mano: bool = False,
     whole_image: bool = False,
+    pose_space: PoseSpace | None = None,
 ) -> HandAnnotations:
     """Reads FreiHAND's annotations.
 
@@ -57,8 +59,10 @@ def read_hands(
             image is there.
         with_vertices: Read ``<split>_verts.json`` too: ``vertices (N, V, 3)``.
         with_mano: Read ``<split>_mano.json`` too: ``mano_pose (N, 48)``,
-            ``mano_betas (N, 10)``.
+            ``mano_betas (N, 10)``, ``has_mano_pose (N,)``, ``has_betas (N,)``.
         whole_image: Boxes are the image, not that of the keypoints.
+        pose_space: Mean pose of the hand model, which the file's poses are relative
+            to; without it poses are not known.
 
     Returns:
         The hands.
@@ -77,7 +81,8 @@ def read_hands(
         extra['vertices'] = read_column(root, split, 'verts', (len(joints), None, 3))
     if with_mano:
         rows = read_column(root, split, 'mano', (len(joints), 1, 61))[:, 0]
-        extra.update(mano_pose=rows[:, :48], mano_betas=rows[:, 48:58])
+        pose = None if pose_space is None else add_mean(rows[:, :48], pose_space)
+        extra.update(mesh_columns(pose, rows[:, 48:58], len(joints)))
     folder = osp.join(root, split, 'rgb')
     if versions is None:
         versions = _versions_there(folder, len(joints))

@@ -5,6 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+MESH_COLUMNS = {
+    'vertices': None,
+    'mano_pose': 'has_mano_pose',
+    'mano_betas': 'has_betas',
+}
+"""Columns of hand meshes, and the column that says where they are known.
+
+``vertices (N, V, 3)`` metres, camera frame; ``mano_pose (N, 3 J)`` axis-angle,
+radians, the mean pose included; ``mano_betas (N, S)``; ``has_mano_pose (N,)``,
+``has_betas (N,)``.
+"""
+
 
 @dataclass(frozen=True)
 class HandAnnotations:
@@ -18,11 +30,11 @@ class HandAnnotations:
         row: ``(M,)`` the row of each sample.
         img_id: ``(M,)`` numbers of the images.
         keypoints: ``(N, K, 2)`` pixels, origin at the top left.
-        visible: ``(N, K)`` 0 or 1.
+        visible: ``(N, K)`` confidence, 0 to 1.
         joints: ``(N, K, 3)`` metres, camera frame of OpenCV: x right, y down, z
-            forward.
-        focal: ``(N, 2)`` focal lengths, pixels.
-        principal: ``(N, 2)`` principal points, pixels.
+            forward; None where a set knows joints in the plane alone.
+        focal: ``(N, 2)`` focal lengths, pixels; None where the cameras are not known.
+        principal: ``(N, 2)`` principal points, pixels; None likewise.
         right: ``(N,)`` bool, whether it is a right hand.
         size: ``(N, 2)`` width and height of the images, pixels, or None where the
             files do not say.
@@ -38,9 +50,9 @@ class HandAnnotations:
     img_id: np.ndarray
     keypoints: np.ndarray
     visible: np.ndarray
-    joints: np.ndarray
-    focal: np.ndarray
-    principal: np.ndarray
+    joints: np.ndarray | None
+    focal: np.ndarray | None
+    principal: np.ndarray | None
     right: np.ndarray
     size: np.ndarray | None = None
     bbox: np.ndarray | None = None
@@ -57,6 +69,16 @@ class HandAnnotations:
     def where(self, sample: int) -> str:
         """Names a sample, for messages."""
         return f'{self.source}: entry {self.row[sample]} ({self.image[sample]})'
+
+
+def check_invalid(invalid: str) -> None:
+    """Checks what to do with annotations that do not hold.
+
+    Raises:
+        ValueError: It is neither ``'raise'`` nor ``'skip'``.
+    """
+    if invalid not in ('raise', 'skip'):
+        raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
 
 
 def project(joints: np.ndarray, focal: np.ndarray, principal: np.ndarray) -> np.ndarray:
@@ -118,23 +140,43 @@ def faults(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
     with np.errstate(invalid='ignore'):
         boxes = hands.boxes()
         low, high = boxes[:, :2], boxes[:, 2:]
-        seen = hands.visible > 0
         found = [
-            (~_finite(hands.joints), 'its 3D joints are NaN or infinite'),
             (~_finite(hands.keypoints), 'its 2D joints are NaN or infinite'),
-            (
-                (seen & (hands.joints[..., 2] <= 0)).any(1),
-                'a joint lies behind the camera or on it (z <= 0)',
-            ),
-            (
-                ~_finite(hands.focal)
-                | ~_finite(hands.principal)
-                | (hands.focal <= 0).any(1),
-                'it has no camera: focal lengths must be positive numbers, pixels',
-            ),
+            (~_finite(hands.visible), 'its confidences are NaN or infinite'),
+            *_faults_of_cameras(hands),
             (~((low < high).all(1) & _finite(boxes)), 'its box has no size'),
+            *_faults_of_meshes(hands),
         ]
+        if hands.joints is not None:
+            found.insert(
+                0, (~_finite(hands.joints), 'its 3D joints are NaN or infinite')
+            )
     return [(bad, what) for bad, what in found if bad.any()]
+
+
+def _faults_of_cameras(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
+    found: list[tuple[np.ndarray, str]] = []
+    if hands.focal is None or hands.principal is None:
+        return found
+    if hands.joints is not None:
+        depth = np.where(hands.visible > 0, hands.joints[..., 2], np.inf)
+        behind = depth.min(1) <= 0
+        found.append((behind, 'a joint lies behind the camera or on it (z <= 0)'))
+    camera = _finite(hands.focal) & _finite(hands.principal)
+    camera &= (hands.focal > 0).all(1)
+    what = 'it has no camera: focal lengths must be positive numbers, pixels'
+    return [*found, (~camera, what)]
+
+
+def _faults_of_meshes(hands: HandAnnotations) -> list[tuple[np.ndarray, str]]:
+    found: list[tuple[np.ndarray, str]] = []
+    for name, known in MESH_COLUMNS.items():
+        if name in hands.extra:
+            bad: np.ndarray = ~_finite(hands.extra[name])
+            if known is not None:
+                bad &= hands.extra[known] > 0
+            found.append((bad, f'its {name} is NaN or infinite'))
+    return found
 
 
 def _finite(array: np.ndarray) -> np.ndarray:

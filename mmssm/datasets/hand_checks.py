@@ -10,20 +10,37 @@ from os import path as osp
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from mmengine.dataset import BaseDataset
 
-from mmssm.datasets import dexycb_files, freihand_files, nyu_files, rhd_files
+from mmssm.datasets import (
+    dexycb_files,
+    freihand_files,
+    hamer_files,
+    hint_files,
+    ho3d_files,
+    nyu_files,
+    rhd_files,
+)
 from mmssm.datasets.checks import Check
 from mmssm.datasets.datasets import (
     AssemblyHandsDataset,
     DexYCBDataset,
     FreiHAND3DDataset,
+    HandMeshTarDataset,
+    HIntDataset,
+    HO3DDataset,
     InterHand3DDataset,
     NYUHandDataset,
     RHD3DDataset,
 )
-from mmssm.datasets.datasets.hand_dataset import HandDataset
+from mmssm.datasets.datasets.hand_dataset import HandSamples
+from mmssm.datasets.mano_poses import FREE_HAND
+from mmssm.datasets.transforms import LoadCheckedImage
 from mmssm.datasets.transforms.checked_image import check_image_file
+from mmssm.geometry.hand_model import free_hand_file, load_hand_model
+from mmssm.geometry.rotations import axis_angle_to_matrix
+from mmssm.geometry.skinning import pose_hand
 from mmssm.structures import hand
 
 INTERHAND_IMAGES = {'train': 1361062, 'val': 380125, 'test': 849160}
@@ -58,7 +75,7 @@ class Measure(NamedTuple):
 
 def is_hand_dataset(dataset: BaseDataset) -> bool:
     """Whether the functions here know a dataset."""
-    return isinstance(dataset, HandDataset | InterHand3DDataset)
+    return isinstance(dataset, HandSamples | InterHand3DDataset)
 
 
 def check_counts(dataset: BaseDataset) -> list[Check]:
@@ -88,6 +105,18 @@ def check_counts(dataset: BaseDataset) -> list[Check]:
         frames = Check('frames', samples, nyu_files.COUNTS[dataset.split])
         published = dataset.split == 'test' and dataset.view == 1
         return [frames, _first_nyu_joint(dataset)] if published else [frames]
+    if isinstance(dataset, HO3DDataset):
+        images = dataset.hands.total or 0
+        expected = ho3d_files.COUNTS[dataset.version, dataset.split]
+        return [Check('images', images, expected), Check('hands', samples, None)]
+    if isinstance(dataset, HIntDataset):
+        known = hint_files.COUNTS.get((dataset.split, dataset.source))
+        return [Check('hands', samples, known)]
+    if isinstance(dataset, HandMeshTarDataset):
+        name = osp.basename(osp.normpath(dataset.data_root))
+        hands = len(dataset.index.tar)
+        kept = Check('hands that pass the filters', samples, None)
+        return [Check('hands', hands, hamer_files.SETS.get(name)), kept]
     if isinstance(dataset, InterHand3DDataset):
         split = {
             f'InterHand2.6M_{name}_data.json': count
@@ -106,7 +135,7 @@ def _count_freihand(dataset: FreiHAND3DDataset) -> list[Check]:
     if dataset.versions is not None:
         versions = len(dataset.versions)
     return [
-        Check('hands', len(dataset.hands.joints), hands),
+        Check('hands', len(dataset.hands.keypoints), hands),
         Check('images', len(dataset.hands.image), versions * hands),
     ]
 
@@ -122,10 +151,17 @@ def measure(dataset: BaseDataset) -> list[Measure]:
     """
     step = max(1, len(dataset) // _MOST)
     samples = [dataset.get_data_info(i) for i in range(0, len(dataset), step)]
-    measures = [
-        Measure('2D off the projection, px', _projection_error(samples), 0, 1),
-        *_hand_measures(samples, isinstance(dataset, InterHand3DDataset)),
-    ]
+    measures = []
+    if 'focal' in samples[0]:
+        off = _projection_error(samples)
+        measures.append(Measure('2D off the projection, px', off, 0, 1))
+    if 'keypoints_cam' in samples[0]:
+        two_hands = isinstance(dataset, InterHand3DDataset)
+        measures += _hand_measures(samples, two_hands)
+    model = getattr(dataset, 'hand_model', None)
+    if model is not None:
+        off = _parameters_error(samples, model)
+        measures.append(Measure('joints off parameters, mm', off, 0, 1))
     if isinstance(dataset, AssemblyHandsDataset | InterHand3DDataset):
         share = _share_in_boxes(samples)
         measures.append(Measure('share of joints in boxes', share, 0.95, 1))
@@ -149,6 +185,9 @@ def check_images(dataset: BaseDataset, count: int) -> None:
     places = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
     for place in places:
         info = dataset.get_data_info(int(place))
+        if 'img_bytes' in info:
+            LoadCheckedImage()(info)
+            continue
         try:
             check_image_file(info['img_path'], size=info.get('image_size'))
         except ValueError as error:
@@ -169,6 +208,39 @@ def _projection_error(samples: Sequence[dict]) -> float:
     return _median(np.concatenate(distances))
 
 
+def _in_space(info: dict) -> np.ndarray:
+    """Which joints are known in space, ``(K,)`` bool."""
+    joints = info['keypoints_cam'][0]
+    return info.get('keypoints_cam_weights', np.ones((1, len(joints))))[0] > 0
+
+
+def _parameters_error(samples: Sequence[dict], model: str) -> float:
+    """Joints of right hands off those that their parameters give, millimetres.
+
+    Relative to the wrist, and without fingertips, whose vertices data sets disagree
+    about.
+    """
+    known = [
+        info
+        for info in samples
+        if np.all(info.get('has_mano_pose', 0))
+        and np.all(info.get('has_betas', 0))
+        and info['hand_type'][0, 0]
+    ]
+    if not known:
+        return float('nan')
+    hand_model = load_hand_model(free_hand_file() if model == FREE_HAND else model)
+    pose, betas, joints = (
+        torch.from_numpy(np.concatenate([info[key] for info in known]))
+        for key in ('mano_pose', 'mano_betas', 'keypoints_cam')
+    )
+    turns = axis_angle_to_matrix(pose.unflatten(1, (-1, 3)))
+    made = pose_hand(hand_model, turns, betas).joints.numpy()
+    stored = hand.reorder(joints.numpy(), 'op21', 'mano')[:, : made.shape[1]]
+    off = (made - made[:, :1]) - (stored - stored[:, :1])
+    return 1000 * _median(np.linalg.norm(off, axis=-1))
+
+
 def _hand_measures(samples: Sequence[dict], two_hands: bool) -> list[Measure]:
     """Bone lengths and which hand it is, where there are 21 joints to a hand."""
     found: dict[str, list[np.ndarray]] = {'right': [], 'left': []}
@@ -178,7 +250,7 @@ def _hand_measures(samples: Sequence[dict], two_hands: bool) -> list[Measure]:
             for side, hands in found.items():
                 if hand.half(seen, 'interhand', side, axis=0).all():
                     hands.append(hand.half(joints, 'interhand', side) / 1000)
-        elif joints.shape[0] == hand.NUM_JOINTS:
+        elif joints.shape[0] == hand.NUM_JOINTS and _in_space(info).all():
             side = 'right' if info['hand_type'][0, 0] else 'left'
             found[side].append(joints)
     every = [*found['right'], *found['left']]
@@ -204,13 +276,13 @@ def _share_in_boxes(samples: Sequence[dict]) -> float:
 def _measure_freihand(dataset: FreiHAND3DDataset) -> list[Measure]:
     """Against the files of MANO's parameters and of scales, if they are there."""
     hands, measures = dataset.hands, []
-    root, split, count = dataset.data_root, dataset.split, len(hands.joints)
+    root, split, count = dataset.data_root, dataset.split, len(hands.keypoints)
     if osp.isfile(osp.join(root, f'{split}_mano.json')):
         rows = freihand_files.read_column(root, split, 'mano', (count, 1, 61))
         off = hands.keypoints[:, hand.MIDDLE_BASE] - rows[:, 0, 58:60]
         distance = _median(np.linalg.norm(off, axis=-1))
         measures.append(Measure("joint 9 off mano's root, px", distance, 0, 1))
-    if osp.isfile(osp.join(root, f'{split}_scale.json')):
+    if osp.isfile(osp.join(root, f'{split}_scale.json')) and hands.joints is not None:
         scale = freihand_files.read_column(root, split, 'scale', (count,))
         bone = np.linalg.norm(hands.joints[:, 9] - hands.joints[:, 10], axis=-1)
         distance = 1000 * _median(np.abs(bone - scale))

@@ -4,18 +4,21 @@ import mmssm.registry  # noqa: F401  cures the host before it is imported
 
 from .hooks import (
     DeformSamplesHook,
+    HandMeshVisualizationHook,
     InvalidLossHook,
     Pose3dVisualizationHook,
     ReseedHook,
     ResumableCheckpointHook,
 )
-from .optimizers import MambaOptimWrapperConstructor
+from .optimizers import MambaOptimWrapperConstructor, PriorOptimWrapperConstructor
 
 __all__ = [
     'DeformSamplesHook',
+    'HandMeshVisualizationHook',
     'InvalidLossHook',
     'MambaOptimWrapperConstructor',
     'Pose3dVisualizationHook',
+    'PriorOptimWrapperConstructor',
     'ReseedHook',
     'ResumableCheckpointHook',
 ]

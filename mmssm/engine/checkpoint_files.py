@@ -11,57 +11,9 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 
 from mmssm.utils import safe_pickle
-from mmssm.utils.errors import UserError
+from mmssm.utils.whole_files import write_atomically
 
 ATOMIC_BACKEND = 'mmssm_atomic_local'
-
-
-class FileNotWrittenError(UserError, OSError):
-    """A file could not be written; what was there before is untouched."""
-
-
-def write_atomically(path: str | os.PathLike, data: bytes) -> None:
-    """Writes a file so that its name never points at half of it.
-
-    The bytes go to a hidden file beside ``path``, are forced to the disk, and
-    only then take the name over. Killed at any moment, or out of space, the
-    file of that name is the old one or the new one.
-
-    Args:
-        path: The file; its folder is made if need be.
-        data: What it will hold.
-
-    Raises:
-        FileNotWrittenError: It could not be written, for want of space perhaps;
-            what was there before is untouched.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        with open(partial, 'wb') as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise FileNotWrittenError(
-            error.errno,
-            f'{error.strerror or error}: {path} ({len(data):,} bytes) was not '
-            'written; earlier files are untouched. Make room and continue with '
-            '--resume',
-        ) from error
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Forces the new name to the disk; a rename is not durable before that."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class AtomicLocalBackend(LocalBackend):

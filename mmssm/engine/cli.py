@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import dis
 import inspect
 import json
 import os
@@ -107,7 +108,8 @@ def set_visualization(config: Config, args: argparse.Namespace, show: bool) -> N
         raise UserError(
             '--show and --show-dir need a visualization hook in the config: add '
             "default_hooks = dict(visualization=dict(type='PoseVisualizationHook')), "
-            "or 'mmssm.Pose3dVisualizationHook' for lifted poses"
+            "'mmssm.Pose3dVisualizationHook' for lifted poses, or "
+            "'mmssm.HandMeshVisualizationHook' for meshes"
         )
     hook.update(enable=True, show=show, out_dir=args.show_dir, interval=args.interval)
     if args.show:
@@ -131,8 +133,9 @@ def messages_for_users(config: Config | None = None) -> Iterator[None]:
     """Turns errors that are the user's to mend into a message and exit status 1.
 
     These are :class:`UserError`, a type or an argument in the config that does
-    not exist, and a data file that cannot be read. All others, which are bugs,
-    keep their traceback.
+    not exist, a data file that cannot be read, and a ValueError that a class of
+    this package raises while it is built: its arguments or its files do not hold.
+    All others, which are bugs, keep their traceback.
 
     Args:
         config: The config in use, to say where in it a fault lies.
@@ -153,6 +156,24 @@ def messages_for_users(config: Config | None = None) -> Iterator[None]:
             f'error: a dataset of the config cannot be read: '
             f'{type(error).__name__}: {error}'
         )
+    except ValueError as error:
+        if not _is_refusal(error):
+            raise
+        sys.exit(f'error: {error}')
+
+
+def _is_refusal(error: ValueError) -> bool:
+    """Whether a class of this package raised it, in words, while it was built."""
+    if _last_frame(error, 'build_from_cfg') is None:
+        return False
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not last.tb_frame.f_globals['__name__'].startswith('mmssm.'):
+        return False
+    # What NumPy and PyTorch raise has no frame of its own: it comes from a call.
+    code = last.tb_frame.f_code.co_code
+    return dis.opname[code[last.tb_lasti]] == 'RAISE_VARARGS'
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:

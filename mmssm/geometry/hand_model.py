@@ -1,7 +1,7 @@
 """The file of a hand model: template, skeleton, skinning weights, blend shapes.
 
-A model is one ``.npz`` with MANO's names and conventions, so that a file made
-from MANO and the free hand that ships with this package serve alike. No joint,
+A model is one ``.npz`` with MANO's names and conventions, or MANO's own ``.pkl``, so
+that MANO and the free hand that ships with this package serve alike. No joint,
 vertex or shape count is fixed.
 """
 
@@ -53,6 +53,9 @@ class HandModel:
         parents: Parent of each joint, -1 for the root, which comes first.
         hands_mean: ``(J - 1, 3)`` pose that stored axis-angle poses are
             relative to where a data set says so, radians.
+        hands_components: ``(C, 3 (J - 1))`` principal components of poses, one a
+            row, radians; C is 0 where the file has none. A pose of c coefficients
+            is ``coefficients @ hands_components[:c]``, less ``hands_mean``.
         tips: Vertex numbers of the fingertips, thumb to little finger; empty
             where the file names none (MANO's does not).
         joint_frames: ``(J, 3, 3)`` anatomical axes of each joint at rest, as
@@ -69,6 +72,7 @@ class HandModel:
     weights: Tensor
     parents: tuple[int, ...]
     hands_mean: Tensor
+    hands_components: Tensor
     tips: tuple[int, ...] = ()
     joint_frames: Tensor | None = None
 
@@ -114,11 +118,11 @@ def load_hand_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Han
     one of ``J_regressor (J, V)`` and ``J (J, 3)`` (joints that no shape moves),
     and one of ``kintree_table (2, J)`` and ``parents (J)`` are needed.
     ``shapedirs (V, 3, S)``, ``posedirs (V, 3, 9 (J - 1))``, ``hands_mean
-    (3 (J - 1))``, ``tips`` and ``joint_frames (J, 3, 3)`` may be absent; other
-    keys are left alone.
+    (3 (J - 1))``, ``hands_components (C, 3 (J - 1))``, ``tips`` and ``joint_frames
+    (J, 3, 3)`` may be absent; other keys are left alone.
 
     Args:
-        path: An ``.npz`` file.
+        path: An ``.npz`` file of plain arrays, or MANO's ``.pkl``.
         dtype: Floating-point numbers of the model.
 
     Returns:
@@ -128,22 +132,32 @@ def load_hand_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Han
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged, holds objects, or is no hand model; the
             message names file and key.
+        pickle.UnpicklingError: A ``.pkl`` is damaged, or asks for what is not data;
+            the message names it.
     """
     path = str(path)
     if not Path(path).is_file():
         raise FileNotFoundError(
             f'hand model {path} does not exist; expected an .npz with the keys of '
-            'a MANO model'
+            "a MANO model, or MANO's own .pkl"
         )
+    if Path(path).suffix != '.pkl':
+        return _Reader(path, _read_npz(path), dtype).model()
+    # reading pickles takes MMEngine, which nothing else here needs
+    from mmssm.geometry.mano_pickle import read_mano_pickle
+
+    return _Reader(path, read_mano_pickle(path), dtype).model()
+
+
+def _read_npz(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files}
     except _UNREADABLE as error:
         raise ValueError(
             f'hand model {path} cannot be read ({type(error).__name__}: {error}); '
             'expected an .npz of plain arrays, not a pickle'
         ) from error
-    return _Reader(path, arrays, dtype).model()
 
 
 def save_hand_arrays(
@@ -192,6 +206,9 @@ class _Reader:
         features = 9 * (joints - 1)
         posedirs = self.optional('posedirs', (vertices, 3, features), features)
         mean = self.optional('hands_mean', (3 * (joints - 1),), 3 * (joints - 1))
+        components = self.optional(
+            'hands_components', (None, 3 * (joints - 1)), 3 * (joints - 1)
+        )
         frames = None
         if 'joint_frames' in self.arrays:
             frames = self.floats('joint_frames', (joints, 3, 3))
@@ -206,6 +223,7 @@ class _Reader:
             weights=self.tensor(weights / weights.sum(1, keepdims=True)),
             parents=parents,
             hands_mean=self.tensor(mean.reshape(-1, 3)),
+            hands_components=self.tensor(components),
             tips=tuple(self.tips(vertices)),
             joint_frames=None if frames is None else self.tensor(frames),
         )

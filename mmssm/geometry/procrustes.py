@@ -1,9 +1,58 @@
 """Similarity alignment of many point sets at once."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-_BLOCK = 4096
-"""Sets aligned at a time, so that their intermediate results stay in the cache."""
+_BLOCK = 70_000
+"""Points aligned at a time, so that their intermediate results stay in the cache."""
+
+
+def in_blocks(
+    align: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    source: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
+) -> np.ndarray:
+    """Aligns many point sets some at a time.
+
+    Args:
+        align: Aligns ``(M, K, 3)`` to ``(M, K, 3)`` by weights ``(M, K, 1)``, all
+            float64.
+        source: ``(N, K, 3)`` points to move.
+        target: ``(N, K, 3)`` points to reach.
+        weight: ``(N, K)``.
+
+    Returns:
+        ``(N, K, 3)`` moved points, float64.
+    """
+    aligned = np.empty(source.shape)
+    count = max(1, _BLOCK // max(1, source.shape[1]))
+    for start in range(0, len(source), count):
+        block = slice(start, start + count)
+        aligned[block] = align(
+            source[block].astype(np.float64),
+            target[block].astype(np.float64),
+            weight[block, :, None].astype(np.float64),
+        )
+    return aligned
+
+
+def finite_svd(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Singular values and vectors of matrices, some of which may hold NaN.
+
+    LAPACK gives up on all of them because of one.
+
+    Args:
+        matrices: ``(N, 3, 3)``.
+
+    Returns:
+        ``u (N, 3, 3)``, ``s (N, 3)`` and ``vt (N, 3, 3)``; s is NaN where the matrix
+        is not finite.
+    """
+    finite = np.isfinite(matrices).all((-2, -1))
+    u, s, vt = np.linalg.svd(np.where(finite[:, None, None], matrices, 0))
+    return u, np.where(finite[:, None], s, np.nan), vt
 
 
 def similarity_align(
@@ -24,7 +73,8 @@ def similarity_align(
 
     Returns:
         ``(..., K, 3)`` moved points, float64. A source whose points coincide
-        has no scale: it goes to the target's centre.
+        has no scale: it goes to the target's centre. NaN where a point of a set
+        is not finite.
 
     Raises:
         ValueError: Shapes differ, or are not ``(..., K, 3)``.
@@ -38,17 +88,10 @@ def similarity_align(
     weight = np.ones(shape[:-1]) if weight is None else weight
     source, target = source.reshape(-1, *shape[-2:]), target.reshape(-1, *shape[-2:])
     weight = weight.reshape(source.shape[:-1])
-    aligned = np.empty(source.shape)
-    for start in range(0, len(source), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        aligned[block] = _align(source[block], target[block], weight[block])
-    return aligned.reshape(shape)
+    return in_blocks(_align, source, target, weight).reshape(shape)
 
 
 def _align(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    source = source.astype(np.float64)
-    target = target.astype(np.float64)
-    weight = weight[..., None].astype(np.float64)
     total = np.maximum(weight.sum(-2, keepdims=True), np.finfo(np.float64).tiny)
     source_center = (weight * source).sum(-2, keepdims=True) / total
     target_center = (weight * target).sum(-2, keepdims=True) / total
@@ -56,7 +99,7 @@ def _align(source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.nda
     target = target - target_center
     weighted = weight * source
 
-    u, s, vt = np.linalg.svd(np.swapaxes(weighted, -1, -2) @ target)
+    u, s, vt = finite_svd(np.swapaxes(weighted, -1, -2) @ target)
     # a reflection is undone along the direction that costs least
     sign = np.ones_like(s)
     sign[..., 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))

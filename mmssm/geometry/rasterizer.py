@@ -160,6 +160,26 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
 
 
+def outward_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Faces that are counter-clockwise from outside.
+
+    A mirrored mesh, such as a left hand made of a right one, has them the other way
+    round. The sign of the volume about the mean vertex tells; a hole, such as a
+    hand's wrist, does not matter.
+
+    Args:
+        vertices: ``(V, 3)``.
+        faces: ``(F, 3)`` vertex numbers, all one way round.
+
+    Returns:
+        ``(F, 3)``, reversed where need be.
+    """
+    vertices, faces = np.asarray(vertices, float), np.asarray(faces)
+    a, b, c = (vertices[faces[:, k]] - vertices.mean(0) for k in range(3))
+    volume = (a * np.cross(b, c)).sum()
+    return faces[:, ::-1] if volume < 0 else faces
+
+
 def supersampled(camera: np.ndarray, factor: int) -> np.ndarray:
     """The pinhole matrix of a picture that is ``factor`` times finer.
 

@@ -40,3 +40,20 @@ def rotation_6d_to_matrix(six: Tensor) -> Tensor:
     """
     columns = torch.stack([six[..., :3], six[..., 3:]], -1)
     return roma.special_gramschmidt(columns, epsilon=torch.finfo(six.dtype).tiny)
+
+
+def mean_rotation(matrices: Tensor, dim: int = 0) -> Tensor:
+    """The rotation next to several ones, in the sense of least squares.
+
+    It has the least sum of squared Frobenius distances to them (the chordal mean on
+    SO(3)).
+
+    Args:
+        matrices: ``(..., 3, 3)`` rotation matrices.
+        dim: The axis to average over, one of the leading ones, counted from the
+            front.
+
+    Returns:
+        Rotation matrices, without that axis.
+    """
+    return roma.special_procrustes(matrices.mean(dim))

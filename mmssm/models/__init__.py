@@ -1,7 +1,10 @@
 """What a config names as a model: backbones, heads, estimators and losses."""
 
-import mmssm.registry  # noqa: F401  cures the host before it is imported
+from mmssm.registry import MODELS  # cures the host before it is imported
 
 from . import backbones, heads, layers, losses, pose_estimators
+
+# the one layer that configs name
+MODELS.register_module(module=layers.MANO)
 
 __all__ = ['backbones', 'heads', 'layers', 'losses', 'pose_estimators']

@@ -35,6 +35,22 @@ class _Sealed(type):
         raise pickle.UnpicklingError(f'a pickle tries to change {cls.__name__}')
 
 
+class Held(metaclass=_Sealed):
+    """Stands for an object of another library: keeps its state, does nothing.
+
+    A subclass for each name goes into ``extra`` of :func:`load`.
+
+    Attributes:
+        state: What the pickle says of the object, unfinished: pass it through
+            :func:`finish`.
+    """
+
+    __slots__ = ('state',)
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
 class _Ndarray(metaclass=_Sealed):
     """Stands for the type ``numpy.ndarray`` where an array names its class."""
 
@@ -322,7 +338,7 @@ def load(
         source: Path, or a file opened for reading bytes.
         extra: Further names the file may ask for, ``{'module.name': object}``.
             The file may call these objects with any plain arguments: give
-            types that only hold data.
+            types that only hold data, such as subclasses of :class:`Held`.
         encoding: How the 8-bit strings of a Python 2 pickle are decoded;
             ``'latin1'`` where they hold arrays.
         objects: Also read arrays of objects, if the objects are plain data.

@@ -8,6 +8,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 from mmengine.utils import package_utils
+from mmengine.visualization import Visualizer
 
 import mmssm.registry  # noqa: F401
 from mmssm.compat import configs
@@ -21,6 +22,7 @@ def test_our_configs_are_bases(tmp_path):
     assert config.log_level == 'X'
     from mmengine.registry import HOOKS
 
+    Visualizer.get_instance('for the hook that draws')
     for hook in config.default_hooks.values():
         assert HOOKS.build(hook) is not None
 

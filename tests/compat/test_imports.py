@@ -1,11 +1,12 @@
 """MMPose is imported whole, and no stand-in is left behind."""
 
-import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
 import torch
+from helpers import fresh
+from helpers.modules import ROOT
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -72,12 +73,7 @@ try:
 except NotImplementedError as error:
     print(error)
 """
-    result = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', snippet],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    result = fresh.run(snippet, path=[ROOT])
     assert result.returncode == 0, result.stderr
     assert 'install torchvision' in result.stdout
 
@@ -101,7 +97,5 @@ import mmssm.registry
 import mmpose.models
 assert sys.modules['mmcv._ext'] is ext and sys.modules['mmdet'] is det
 """
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', program], capture_output=True, text=True
-    )
+    done = fresh.run(program, path=[ROOT])
     assert done.returncode == 0, done.stderr

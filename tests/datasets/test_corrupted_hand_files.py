@@ -9,7 +9,17 @@ import mmpose
 import numpy as np
 import pytest
 import yaml
-from helpers import assemblyhands, dexycb, freihand, interhand, nyu, rhd
+from helpers import (
+    assemblyhands,
+    dexycb,
+    freihand,
+    hamer,
+    hint,
+    ho3d,
+    interhand,
+    nyu,
+    rhd,
+)
 from helpers.spoiling import spoil_bytes, spoil_contents
 from mmengine.config import Config
 from mmengine.registry import DATASETS
@@ -123,6 +133,43 @@ def lay_dexycb_index(folder):
     yield path, contents, save_arrays, build('DexYCBDataset', **arguments)
 
 
+def lay_ho3d(folder):
+    read = build('HO3DDataset', **ho3d.write(folder))
+    path = folder / 'train/SM1/meta/0000.pkl'
+    yield path, ho3d.data()['SM1/0000'], save_pickle, read
+
+
+def lay_hint(folder):
+    entries = hint.data()
+    read = build('HIntDataset', **hint.write(folder, entries))
+    path = folder / 'TEST_newdays_img/b_r.json'
+    yield path, entries['b_r'], save_json, read
+
+
+def lay_hamer_npz(folder):
+    arrays = hamer.npz()
+    read = build('HandMeshNpzDataset', **hamer.write_npz(folder, arrays))
+    yield folder / 'test.npz', arrays, save_arrays, read
+
+
+def lay_hamer_tars(folder):
+    hamer.write_tar(folder / '0.tar')
+    build_it = build('HandMeshTarDataset', data_root=str(folder))
+
+    def read():
+        dataset = build_it()
+        for sample in range(len(dataset)):
+            dataset.get_data_info(sample)
+
+    def save(path, entries):
+        contents = hamer.members(images=1)
+        contents['set/000.data.pyd'] = pickle.dumps(entries)
+        hamer.write_tar(path, contents)
+
+    entries = pickle.loads(hamer.members(images=1)['set/000.data.pyd'])
+    yield folder / '0.tar', entries, save, read
+
+
 LAYOUTS = {
     'freihand': (lay_freihand, 30),
     'interhand': (lay_interhand, 40),
@@ -131,6 +178,10 @@ LAYOUTS = {
     'nyu': (lay_nyu, 40),
     'dexycb': (lay_dexycb, 30),
     'dexycb_index': (lay_dexycb_index, 40),
+    'ho3d': (lay_ho3d, 30),
+    'hint': (lay_hint, 40),
+    'hamer_npz': (lay_hamer_npz, 40),
+    'hamer_tars': (lay_hamer_tars, 30),
 }
 """What lays out a data set and its files, and the fewest refusals of each file."""
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from helpers import dexycb
+from helpers.hand_model import hand_arrays
 from helpers.modules import load_script
 from mmengine.registry import DATASETS
 
 from mmssm.datasets import dexycb_files
+from mmssm.datasets.datasets import dexycb_dataset
 from mmssm.structures import hand
 
 KIND = {'type': 'mmssm.DexYCBDataset', 'serialize_data': False}
@@ -65,9 +67,10 @@ def test_an_index_says_the_same(part, tmp_path, capsys):
     path = tmp_path / 'index.npz'
     tool.main([part['data_root'], '--out', str(path), '--partial'])
     assert 'wrote 24 frames' in capsys.readouterr().out
+    mano = {'with_mano': True, **models(tmp_path)}
     for setup, split in (('s1', 'train'), ('s2', 'test'), ('s3', 'train')):
-        one = build(part, setup=setup, split=split)
-        other = build(part, setup=setup, split=split, index_file=str(path))
+        one = build(part, setup=setup, split=split, **mano)
+        other = build(part, setup=setup, split=split, index_file=str(path), **mano)
         assert len(one) == len(other) > 0
         for first, second in zip(one, other, strict=True):
             for key in set(first) - {'dataset'}:
@@ -117,10 +120,10 @@ def test_a_part_is_refused_unless_the_config_says_so(part, whole, tmp_path):
         build({'data_root': str(tmp_path), 'partial': True})
     arrays = dict(np.load(whole))
     kept = arrays['subject'] != 7
-    for key in ('subject', 'place', 'name', 'frames', 'right'):
+    for key in ('subject', 'place', 'name', 'frames', 'right', 'betas'):
         arrays[key] = arrays[key][kept]
     rows = arrays['sequence'] < kept.sum()
-    for key in ('sequence', 'camera', 'frame', 'joint_3d', 'joint_2d'):
+    for key in ('sequence', 'camera', 'frame', 'joint_3d', 'joint_2d', 'pose_m'):
         arrays[key] = arrays[key][rows]
     path = tmp_path / 'index.npz'
     np.savez(path, **arrays)
@@ -222,3 +225,76 @@ def test_hands_of_both_sides_are_samples(part):
     arguments = {**part, 'setup': 's1', 'split': 'val'}
     kinds = {one['hand_type'][0, 0] for one in build(arguments)}
     assert kinds == {0, 1}
+
+
+def models(folder):
+    """Files of two hand models with components."""
+    for side, seed in (('right', 0), ('left', 1)):
+        arrays = hand_arrays(seed=seed)
+        components = np.linalg.qr(np.random.default_rng(seed).normal(size=(45, 45)))[0]
+        np.savez(folder / f'{side}.npz', **arrays, hands_components=components)
+    return {
+        'hand_model': str(folder / 'right.npz'),
+        'left_hand_model': str(folder / 'left.npz'),
+    }
+
+
+def test_poses_come_from_the_models_components(part, tmp_path, capsys):
+    changes = {'setup': 's1', 'split': 'val', 'with_mano': True, **models(tmp_path)}
+    dataset = build(part, **changes)
+    sides = set()
+    for sample in (dataset[i] for i in range(len(dataset))):
+        right = bool(sample['hand_type'][0, 0])
+        sides.add(right)
+        model = np.load(changes['hand_model' if right else 'left_hand_model'])
+        labels = np.load(sample['img_path'].replace('color', 'labels')[:-3] + 'npz')
+        stored = labels['pose_m'][0].astype(float)
+        fingers = model['hands_mean'] + stored[3:48] @ model['hands_components']
+        np.testing.assert_allclose(
+            sample['mano_pose'][0], [*stored[:3], *fingers], atol=1e-5
+        )
+        assert sample['has_mano_pose'] == 1
+        # shapes of left hands are of a model that no right hand mirrors
+        assert sample['has_betas'] == right
+        np.testing.assert_allclose(sample['mano_betas'], 0.6 * right, rtol=1e-6)
+    assert sides == {True, False}
+
+
+def test_without_the_models_poses_are_masked(part, monkeypatch):
+    said = []
+    monkeypatch.setattr(dexycb_dataset, 'print_log', lambda text, *_: said.append(text))
+    dataset = build(part, setup='s1', split='val', with_mano=True)
+    sample = dataset[0]
+    assert sample['has_mano_pose'] == 0
+    assert "MANO's right hand" in said[0] and "MANO's left hand" in said[1]
+    assert 'mano_pose' not in build(part, setup='s1', split='val')[0]
+
+
+def test_an_index_without_poses_serves_all_but_meshes(tmp_path):
+    path = tmp_path / 'index.npz'
+    arrays = dexycb.index(sequences=2)
+    np.savez(path, **{key: arrays[key] for key in set(arrays) - {'pose_m', 'betas'}})
+    arguments = {'index_file': str(path), 'setup': 's2', 'partial': True}
+    assert len(build(arguments)) > 0
+    with pytest.raises(ValueError, match=r'index\.npz lacks pose_m .*made again'):
+        build(arguments, with_mano=True)
+
+
+def test_a_model_without_components_is_refused(part, tmp_path):
+    np.savez(tmp_path / 'plain.npz', **hand_arrays())
+    with pytest.raises(ValueError, match=r'plain\.npz: expected hands_components'):
+        build(
+            part,
+            setup='s1',
+            split='val',
+            with_mano=True,
+            hand_model=str(tmp_path / 'plain.npz'),
+        )
+
+
+def test_a_calibration_outside_of_the_folder_is_refused(tmp_path):
+    arguments = dexycb.write(tmp_path, subjects=(6,), images=False)
+    path = tmp_path / dexycb_files.SUBJECTS[6] / dexycb.SEQUENCES[0] / 'meta.yml'
+    path.write_text(path.read_text().replace('20200928-subject-07_', '../../x_'))
+    with pytest.raises(ValueError, match=r"meta\.yml: expected mano_calib .*'\.\./"):
+        build(arguments, setup='s1', split='val')

@@ -3,8 +3,11 @@ import json
 import numpy as np
 import pytest
 from helpers import freihand
+from helpers.hand_model import hand_arrays
 from mmengine.registry import DATASETS
 
+from mmssm.datasets.datasets import freihand_dataset
+from mmssm.geometry.hand_model import free_hand_file, load_hand_model
 from mmssm.structures.hand import chirality
 
 KIND = {'type': 'mmssm.FreiHAND3DDataset', 'serialize_data': False}
@@ -17,7 +20,11 @@ def build(folder, contents=None, **changes):
 
 def test_samples_hold_what_the_files_hold(tmp_path):
     contents = freihand.data()
-    dataset = build(tmp_path, contents, with_vertices=True, with_mano=True)
+    dataset = build(
+        tmp_path, contents, with_vertices=True, with_mano=True, hand_model='free_hand'
+    )
+    mean = load_hand_model(free_hand_file()).hands_mean.numpy().reshape(-1)
+    assert mean.any()
     # four versions of three images
     assert len(dataset) == 12
     for index in range(len(dataset)):
@@ -43,10 +50,41 @@ def test_samples_hold_what_the_files_hold(tmp_path):
             sample['vertices'][0], contents['verts'][row], rtol=1e-6
         )
         mano = np.array(contents['mano'][row][0])
-        np.testing.assert_allclose(sample['mano_pose'][0], mano[:48], rtol=1e-6)
+        # the file's poses are relative to the mean pose, samples are not
+        pose = np.concatenate([mano[:3], mano[3:48] + mean])
+        np.testing.assert_allclose(sample['mano_pose'][0], pose, rtol=1e-5)
         np.testing.assert_allclose(sample['mano_betas'][0], mano[48:58], rtol=1e-6)
+        assert sample['has_mano_pose'] == 1 and sample['has_betas'] == 1
         root = dataset.metainfo['root_index']
         assert sample['root_index'] == root == 0
+
+
+def test_without_the_hand_model_poses_are_masked(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        freihand_dataset, 'print_log', lambda text, *_: said.append(text)
+    )
+    sample = build(tmp_path, with_mano=True)[0]
+    assert 'mano_pose' not in sample
+    assert sample['has_mano_pose'] == 0 and sample['has_betas'] == 1
+    assert sample['mano_betas'].shape == (1, 10)
+    assert len(said) == 1 and 'give hand_model=' in said[0]
+    with pytest.raises(FileNotFoundError, match=r'MANO_RIGHT\.pkl does not exist'):
+        build(tmp_path, with_mano=True, hand_model='MANO_RIGHT.pkl')
+
+
+def test_a_model_of_another_hand_is_refused(tmp_path):
+    path = tmp_path / 'four.npz'
+    np.savez(path, **hand_arrays(parents=(-1, 0, 1, 2)))
+    with pytest.raises(ValueError, match=r'four\.npz: expected hands_mean of 45'):
+        build(tmp_path / 'set', with_mano=True, hand_model=str(path))
+
+
+def test_a_pose_that_is_nan_is_named(tmp_path):
+    contents = freihand.data()
+    contents['mano'][1][0][7] = float('nan')
+    with pytest.raises(ValueError, match=r'entry 1 .* its mano_pose is NaN'):
+        build(tmp_path, contents, with_mano=True, hand_model='free_hand')
 
 
 def test_units_are_metres_and_pixels(tmp_path):

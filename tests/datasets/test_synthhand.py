@@ -39,6 +39,26 @@ def rgb(tmp_path_factory):
     return out
 
 
+def test_samples_parameters_give_the_stored_mesh(rgb, model):
+    for split in COUNTS:
+        dataset = FreiHAND3DDataset(
+            data_root=str(rgb),
+            split=split,
+            with_vertices=True,
+            with_mano=True,
+            hand_model='free_hand',
+        )
+        for sample in dataset:
+            assert sample['has_mano_pose'] == 1 and sample['has_betas'] == 1
+            assert sample['vertices'].shape == (1, model.num_vertices, 3)
+            pose = torch.from_numpy(sample['mano_pose']).double().reshape(1, 16, 3)
+            betas = torch.from_numpy(sample['mano_betas']).double()
+            posed = pose_hand(model, axis_angle_to_matrix(pose), betas)
+            made = (posed.vertices - posed.joints[:, :1]).numpy()
+            stored = sample['vertices'] - sample['keypoints_cam'][:, :1]
+            np.testing.assert_allclose(made, stored, atol=1e-6)
+
+
 @pytest.fixture(scope='module')
 def depth(tmp_path_factory):
     out = tmp_path_factory.mktemp('depth') / 'set'

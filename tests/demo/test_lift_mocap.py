@@ -13,16 +13,16 @@ def demo():
 
 def test_number_of_steps_comes_from_the_environment(demo, monkeypatch):
     monkeypatch.delenv('MMSSM_DEMO_STEPS', raising=False)
-    assert demo.steps_from_environment() is None
+    assert demo._scripts.steps_from_environment() is None
     monkeypatch.setenv('MMSSM_DEMO_STEPS', '20')
-    assert demo.steps_from_environment() == 20
+    assert demo._scripts.steps_from_environment() == 20
 
 
 @pytest.mark.parametrize('value', ['0', '-3', 'many'])
 def test_a_wrong_number_of_steps_is_refused(demo, monkeypatch, value):
     monkeypatch.setenv('MMSSM_DEMO_STEPS', value)
     with pytest.raises(SystemExit, match='MMSSM_DEMO_STEPS'):
-        demo.steps_from_environment()
+        demo._scripts.steps_from_environment()
 
 
 def test_summary_puts_the_model_beside_the_trivial_predictors(demo):
@@ -49,7 +49,7 @@ def test_a_tool_that_fails_stops_the_demo(demo, monkeypatch):
         subprocess, 'run', lambda *args, **kwargs: SimpleNamespace(returncode=3)
     )
     with pytest.raises(SystemExit, match='status 3'):
-        demo.run_tool('tools/train.py', 'config.py')
+        demo._scripts.run_tool('tools/train.py', 'config.py')
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_demo_says_what_it_did(demo, monkeypatch, tmp_path, capsys, steps, verdi
 
     trivial = {name: dict.fromkeys(metrics, 200.0) for name in ('mean_pose', 'flat')}
     monkeypatch.setenv('MMSSM_DEMO_STEPS', steps)
-    monkeypatch.setattr(demo, 'run_tool', run_tool)
+    monkeypatch.setattr(demo._scripts, 'run_tool', run_tool)
     monkeypatch.setattr(demo, 'evaluate_trivial_lifters', lambda config: trivial)
     demo.main(['--out', str(tmp_path)])
 
@@ -89,7 +89,8 @@ def test_demo_says_what_it_did(demo, monkeypatch, tmp_path, capsys, steps, verdi
     assert (tmp_path / 'curves.png').stat().st_size > 0
     # The line that gives the numbers again is the test itself, without pictures.
     again = next(line for line in printed.splitlines() if 'tools/test.py' in line)
-    assert again.split() == [demo.interpreter(), *test[: len(again.split()) - 1]]
+    python = demo._scripts.interpreter()
+    assert again.split() == [python, *test[: len(again.split()) - 1]]
     assert str(tmp_path / 'metrics.json') in printed
 
 

@@ -43,7 +43,7 @@ def test_table_has_mean_spread_and_ratio(benchmark_script):
 
 def test_a_run_that_fails_stops_the_benchmark(benchmark_script, tmp_path):
     with pytest.raises(RuntimeError, match='no_such_tool'):
-        benchmark_script.run(['tools/no_such_tool.py'], tmp_path / 'a' / 'log', 1)
+        benchmark_script._runs.run(['tools/no_such_tool.py'], tmp_path / 'a' / 'log', 1)
 
 
 def test_jobs_must_be_positive(benchmark_script, tmp_path):
@@ -70,7 +70,7 @@ def test_a_run_that_ended_is_kept(benchmark_script, tmp_path, monkeypatch):
     def refuse(command, log, threads):
         raise RuntimeError('a new run')
 
-    monkeypatch.setattr(benchmark_script, 'run', refuse)
+    monkeypatch.setattr(benchmark_script._runs, 'run', refuse)
     assert benchmark_script.measure('PoseMamba', 1, tmp_path, 6.0, 2) == result
     with pytest.raises(RuntimeError, match='a new run'):
         benchmark_script.measure('PoseMamba', 1, tmp_path, 5.0, 2)

@@ -1,5 +1,7 @@
 """Every config, and copies of them that train in seconds."""
 
+import copy
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +30,17 @@ SMALL_BACKBONES = {
 """What to change in a backbone; all but TCN see clips of ``FRAMES`` frames."""
 
 
+@functools.cache
+def _parsed(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+def read(path: Path) -> Config:
+    """A config, parsed once; each caller has a copy of its own to change."""
+    return copy.deepcopy(_parsed(path))
+
+
+@functools.cache
 def metafile_models() -> dict[str, dict]:
     """What the metafiles say about each config, by its name."""
     models = {}
@@ -44,7 +57,7 @@ def distinct(paths: list[Path], part: Callable[[dict], object]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for path in paths:
-        config = shrink(Config.fromfile(path), Path('work_dir'), {})
+        config = shrink(read(path), Path('work_dir'), {})
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             config[loader].dataset.pop('fold', None)
         config.pop('auto_scale_lr', None)

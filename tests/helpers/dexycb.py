@@ -32,7 +32,7 @@ def label(rng, camera, side, there=True):
     return {
         'seg': np.zeros((48, 64), np.uint8),
         'pose_y': np.zeros((1, 3, 4), np.float32),
-        'pose_m': np.full((1, 51), 0.1 * there, np.float32),
+        'pose_m': (there * rng.normal(size=(1, 51))).astype(np.float32),
         'joint_3d': joints[None].astype(np.float32),
         'joint_2d': pixels[None].astype(np.float32),
     }
@@ -57,7 +57,16 @@ def write(folder, subjects=(0, 6, 7), frames=2, cameras=CAMERAS, images=True):
             where = folder / dexycb_files.SUBJECTS[subject] / name
             side = side_of(subject, place)
             where.mkdir(parents=True, exist_ok=True)
-            meta = {'num_frames': frames, 'mano_sides': [side], 'ycb_ids': [1, 2]}
+            calibration = f'{dexycb_files.SUBJECTS[subject]}_{side}'
+            meta = {
+                'num_frames': frames,
+                'mano_sides': [side],
+                'mano_calib': [calibration],
+                'ycb_ids': [1, 2],
+            }
+            path = folder / f'calibration/mano_{calibration}/mano.yml'
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(yaml.safe_dump({'betas': [0.1 * subject] * 10}))
             (where / 'meta.yml').write_text(yaml.safe_dump(meta))
             for camera in cameras:
                 serial = where / dexycb_files.SERIALS[camera]
@@ -88,6 +97,7 @@ def index(sequences=100, frames=1):
         'frame': frame,
         'joint_3d': joints,
         'joint_2d': pixels.astype(np.float32),
+        'pose_m': rng.normal(size=(len(number), 51)).astype(np.float32),
         'subject': subject,
         'place': place,
         'name': np.array(
@@ -95,5 +105,6 @@ def index(sequences=100, frames=1):
         ),
         'frames': np.full(len(subject), frames),
         'right': place % 2 == 0,
+        'betas': np.zeros((len(subject), 10)),
         'intrinsics': matrices[:, [0, 1, 0, 1], [0, 1, 2, 2]],
     }

@@ -1,12 +1,9 @@
 """The scans as operators of PyTorch: registration, compilers, modes, processes."""
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import pytest
 import torch
+from helpers import fresh
+from helpers.modules import ROOT
 from helpers.scan_arguments import F64, path_arguments, selective_arguments
 from torch.library import opcheck
 
@@ -170,22 +167,9 @@ def test_modes_without_gradient(implementation, mode):
         assert torch.equal(a, b)
 
 
-def run_program(code):
-    done = subprocess.run(
-        [sys.executable, '-c', textwrap.dedent(code)],
-        env=os.environ | {'OMP_NUM_THREADS': '2'},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_workers_forked_after_a_parallel_scan(native):
     """The parent's threads do not exist in its children, which must not wait."""
-    said = run_program(
+    done = fresh.run(
         """
         import torch
         from torch.utils.data import DataLoader
@@ -211,9 +195,10 @@ def test_workers_forked_after_a_parallel_scan(native):
                             multiprocessing_context='fork')
         assert torch.equal(torch.cat(list(loader)), expected)
         print('same')
-        """
+        """,
+        path=[ROOT],
     )
-    assert said == 'same\n'
+    assert done.stdout == 'same\n', done.stderr
 
 
 def test_offsets_beyond_32_bits(native):

@@ -5,15 +5,14 @@ kernels for AVX-512 run here too, lowered to AVX2 by a build for tests; where th
 CPU has AVX-512, they run as they are.
 """
 
-import os
 import platform
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import fresh
+from helpers.compilers import hasty
 
 import mmssm
 from mmssm.ops import _build, _library
@@ -89,16 +88,8 @@ torch.save(found, sys.argv[1])
 
 def run(code, *arguments, isa, package=ROOT):
     """Runs code in a process of its own, with one instruction set asked for."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith('MMSSM_')}
-    environment |= {'PYTHONPATH': str(package), 'MMSSM_CPU_ISA': isa}
-    return subprocess.run(
-        [sys.executable, '-c', code, *map(str, arguments)],
-        env=environment | {'MMSSM_REQUIRE_NATIVE': '1'},
-        cwd=package,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {'MMSSM_CPU_ISA': isa, 'MMSSM_REQUIRE_NATIVE': '1'}
+    return fresh.run(code, *arguments, path=[package], cwd=package, **environment)
 
 
 def usable():
@@ -133,7 +124,9 @@ def lowered(tmp_path_factory):
         package / 'ops',
         ignore=shutil.ignore_patterns('*.so', '__pycache__'),
     )
-    _build.build(package / 'ops', lowered=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('CXX', str(hasty(root, optimised='kernels_avx512.cpp')))
+        _build.build(package / 'ops', lowered=True)
     return root
 
 

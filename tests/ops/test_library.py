@@ -1,14 +1,13 @@
 """Tests of finding, building, loading and reporting the compiled library."""
 
-import os
 import shutil
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 import torch
+from helpers import fresh
+from helpers.compilers import hasty
 
 import mmssm
 from mmssm.ops import _build, _library
@@ -27,20 +26,8 @@ SCAN = """
 
 def run(code, cache, **environment):
     """Runs code in a process that sees an own, empty cache of libraries."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith('MMSSM_')}
-    return subprocess.run(
-        [sys.executable, '-c', textwrap.dedent(code)],
-        env={
-            **kept,
-            'PYTHONPATH': str(cache / 'code'),
-            'XDG_CACHE_HOME': str(cache),
-            **environment,
-        },
-        cwd=cache,  # else `python -c` would find the checkout first
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {'XDG_CACHE_HOME': str(cache), **environment}
+    return fresh.run(code, path=[cache / 'code'], cwd=cache, **environment)
 
 
 @pytest.fixture
@@ -239,6 +226,7 @@ def test_builds_and_loads_in_a_fresh_process(without_library):
     done = run(
         'import mmssm.ops.__main__ as m, sys; sys.exit(m.main(["build"]))',
         without_library,
+        CXX=str(hasty(without_library)),
     )
     assert done.returncode == 0, done.stderr
     done = run(SCAN, without_library, MMSSM_REQUIRE_NATIVE='1')

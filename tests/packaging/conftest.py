@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.compilers import hasty
 
 ROOT = Path(__file__).resolve().parents[2]
 SETUPTOOLS = ('setuptools', 'pkg_resources', '_distutils_hack')
@@ -70,7 +71,8 @@ class Environment:
     def install(self, wheel: Path) -> None:
         """Install a wheel with the pip of the running environment."""
         pip = [sys.executable, '-m', 'pip', '--python', self.python, 'install']
-        run([*pip, '-q', '--no-deps', '--no-index', wheel], self.folder)
+        options = ('-q', '--no-compile', '--no-deps', '--no-index')
+        run([*pip, *options, wheel], self.folder)
 
     def run(self, *arguments: str, **environment: str) -> str:
         """Run Python outside of the checkout; returns what it prints."""
@@ -110,9 +112,12 @@ def build_wheel(
 
 
 @pytest.fixture(scope='session')
-def native_wheel(build_wheel: Callable) -> Path:
+def native_wheel(
+    build_wheel: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Built where torch and a compiler are: ``--no-build-isolation``."""
-    wheel, _ = build_wheel(Path(sys.executable))
+    compiler = hasty(tmp_path_factory.mktemp('compiler'))
+    wheel, _ = build_wheel(Path(sys.executable), CXX=str(compiler))
     return wheel
 
 
@@ -126,6 +131,16 @@ def pure_wheel(build_wheel: Callable) -> Path:
 def torch_alone(tmp_path: Path) -> Environment:
     """An environment with torch and nothing else."""
     return Environment(tmp_path / 'env', *TORCH)
+
+
+@pytest.fixture(scope='session')
+def pure_beside_torch(
+    pure_wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Environment:
+    """An environment with torch, the pure wheel and nothing else."""
+    environment = Environment(tmp_path_factory.mktemp('pure') / 'env', *TORCH)
+    environment.install(pure_wheel)
+    return environment
 
 
 @pytest.fixture

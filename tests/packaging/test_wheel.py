@@ -135,21 +135,19 @@ class TestPureWheel:
         assert 'Requires-Python: >=3.11' in lines
 
     def test_with_torch_alone_scans_and_says_how_to_build(
-        self, pure_wheel: Path, torch_alone
+        self, pure_beside_torch
     ) -> None:
-        torch_alone.install(pure_wheel)
-        said = torch_alone.run('-c', SCAN)
-        assert f'SCANNED {torch_alone.folder}' in said
+        said = pure_beside_torch.run('-c', SCAN)
+        assert f'SCANNED {pure_beside_torch.folder}' in said
         assert 'python -m mmssm.ops build' in said
 
     def test_without_the_host_reports_and_names_the_cure(
-        self, pure_wheel: Path, torch_alone
+        self, pure_beside_torch
     ) -> None:
-        torch_alone.install(pure_wheel)
-        report = torch_alone.run('-m', 'mmssm.utils.collect_env')
+        report = pure_beside_torch.run('-m', 'mmssm.utils.collect_env')
         assert 'stack: none: without mmpose, mmengine, mmcv' in report
         ask = 'try:\n import mmssm.models\nexcept ImportError as e: print(e)'
-        said = torch_alone.run('-c', ask)
+        said = pure_beside_torch.run('-c', ask)
         assert 'mmpose' in said
         assert 'pip install' in said
 

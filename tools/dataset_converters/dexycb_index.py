@@ -1,8 +1,8 @@
 """Gathers DexYCB's labels in one file, which a dataset reads in seconds.
 
 DexYCB has a label file for each of its 582,000 frames. This reads all of them
-once, and writes joints, cameras and splits' places to one .npz (a quarter of a
-gigabyte); images stay where they are.
+once, and writes joints, poses, shapes, cameras and splits' places to one .npz (a third
+of a gigabyte); images stay where they are.
 
     python tools/dataset_converters/dexycb_index.py data/dexycb
     python tools/dataset_converters/dexycb_index.py DIR --out FILE --partial

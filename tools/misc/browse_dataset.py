@@ -172,7 +172,9 @@ def image_sample(item: dict, mode: str) -> tuple[np.ndarray, PoseDataSample, str
         keypoints_visible=visible[..., 0] if visible.ndim == 3 else visible,
         bboxes=item['bbox'],
     )
-    if 'cube_center' in item:
+    if 'img' in item:  # loaded by a part of a mixture
+        image = item['img']
+    elif 'cube_center' in item:
         image = NormalizeDepth()(LoadDepthImage()(dict(item)))['img']
     else:
         image = LoadCheckedImage()(dict(item))['img']

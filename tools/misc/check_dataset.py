@@ -27,6 +27,7 @@ from mmssm.datasets.checks import Check, check, hip_distance
 from mmssm.datasets.hand_checks import Measure
 from mmssm.engine import preflight
 from mmssm.engine.cli import OptionsAction, merge_options, messages_for_users
+from mmssm.utils.errors import UserError
 
 WELL_BELOW = 0.25
 """Pelvis to the middle of the hips, in parts of the distance between the hips."""
@@ -151,8 +152,12 @@ def check_phase(settings: dict, phase: str, images: int) -> bool:
     Returns:
         Whether every count is the released one.
     """
+    if 'datasets' in settings:  # a mixture
+        results = [check_phase(part, phase, images) for part in settings['datasets']]
+        return all(results)
     dataset = DATASETS.build({**settings, 'lazy_init': True})
-    place = settings.get('ann_file') or settings.get('data_root')
+    inner = settings.get('dataset', settings)
+    place = inner.get('ann_file') or inner.get('data_root')
     print(f'{phase}: {type(dataset).__name__}, {place}')
     if hand_checks.is_hand_dataset(dataset):
         right = check_hands(dataset, images)
@@ -160,6 +165,14 @@ def check_phase(settings: dict, phase: str, images: int) -> bool:
         right = check_clips(dataset)
     dataset[0]
     return right
+
+
+def check_named_phase(settings: dict, phase: str, images: int) -> bool:
+    """As :func:`check_phase`; what a dataset refuses is said with the phase."""
+    try:
+        return check_phase(settings, phase, images)
+    except ValueError as error:
+        raise UserError(f'{phase}: {error}') from error
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -172,12 +185,11 @@ def main(argv: list[str] | None = None) -> None:
         preflight.check_data_files(config, args.phase)
     right = True
     for phase in args.phase:
+        settings = config[f'{phase}_dataloader'].dataset
         try:
             with messages_for_users(config):
-                right &= check_phase(
-                    config[f'{phase}_dataloader'].dataset, phase, args.images
-                )
-        except (ValueError, FileNotFoundError, TypeError) as error:
+                right &= check_named_phase(settings, phase, args.images)
+        except (FileNotFoundError, TypeError) as error:
             sys.exit(f'error: {phase}: {error}')
     if right:
         print('nothing differs from the released files')

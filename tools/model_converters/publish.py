@@ -36,9 +36,14 @@ def main(argv: list[str] | None = None) -> None:
     """Converts."""
     args = parse_args(argv)
     checkpoint = safe_pickle.load_checkpoint(args.checkpoint)
+    weights = {
+        name: weight
+        for name, weight in checkpoint['state_dict'].items()
+        if not name.startswith('prior.')  # what a network was trained against
+    }
     save_checkpoint(
         args.destination,
-        checkpoint['state_dict'],
+        weights,
         {
             'model': model_config_for_checkpoint(Config.fromfile(args.config).model),
             'config': args.config.name,

@@ -1,11 +1,15 @@
 """FreiHAND with its joints in space."""
 
 from collections.abc import Sequence
+from logging import WARNING
 from typing import Any, ClassVar
+
+from mmengine.logging import print_log
 
 from mmssm.datasets import freihand_files
 from mmssm.datasets.datasets.hand_dataset import HandDataset
 from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.datasets.mano_poses import read_pose_space
 from mmssm.datasets.metainfo import hand_metainfo
 from mmssm.registry import DATASETS
 
@@ -31,8 +35,13 @@ class FreiHAND3DDataset(HandDataset):
         bbox: ``'keypoints'``, the box of the 2D joints, or ``'image'``, the whole
             image.
         with_vertices: Add ``vertices (1, V, 3)``, metres, camera frame.
-        with_mano: Add ``mano_pose (1, 48)`` (axis-angle, radians, the mean pose not
-            added) and ``mano_betas (1, 10)``.
+        with_mano: Add ``mano_pose (1, 48)`` (axis-angle, radians, mean pose
+            included), ``mano_betas (1, 10)``, ``has_mano_pose (1,)`` and
+            ``has_betas (1,)``.
+        hand_model: File of the hand model, whose mean pose the poses of the files
+            are relative to: MANO's right hand for FreiHAND, ``'free_hand'`` for
+            synthhand. Without it poses are not known (``has_mano_pose`` is 0), with
+            a warning.
         **kwargs: As in :class:`HandDataset`.
 
     Raises:
@@ -50,6 +59,7 @@ class FreiHAND3DDataset(HandDataset):
         bbox: str = 'keypoints',
         with_vertices: bool = False,
         with_mano: bool = False,
+        hand_model: str | None = None,
         **kwargs: Any,
     ) -> None:
         if split not in freihand_files.COUNTS:
@@ -66,10 +76,21 @@ class FreiHAND3DDataset(HandDataset):
         self.bbox = bbox
         self.with_vertices = with_vertices
         self.with_mano = with_mano
+        self.hand_model = hand_model
         super().__init__(**kwargs)
 
     def read(self) -> HandAnnotations:
         """Reads and checks the annotations."""
+        space = None
+        if self.with_mano and self.hand_model is not None:
+            space = read_pose_space(self.hand_model)
+        elif self.with_mano:
+            print_log(
+                f"{self.data_root}: the files' poses are relative to the mean pose of "
+                'MANO: give hand_model=... (its file); without it no pose is known',
+                'current',
+                WARNING,
+            )
         return freihand_files.read_hands(
             self.data_root,
             self.split,
@@ -77,4 +98,5 @@ class FreiHAND3DDataset(HandDataset):
             self.with_vertices,
             self.with_mano,
             self.bbox == 'image',
+            space,
         )

@@ -11,49 +11,29 @@ from mmengine.logging import print_log
 from mmpose.datasets.datasets import BaseCocoStyleDataset
 
 from mmssm.datasets.datasets.clip_dataset import SKELETON_KEYS
-from mmssm.datasets.hand_annotations import HandAnnotations, faults
+from mmssm.datasets.hand_annotations import HandAnnotations, check_invalid, faults
 from mmssm.datasets.metainfo import hand_metainfo
 
 
-class HandDataset(BaseCocoStyleDataset):
-    """Base of data sets of single hands with joints in the plane and in space.
+class HandSamples(BaseCocoStyleDataset):
+    """Base of data sets of single hands, however they keep their annotations.
 
-    What MMPose's ``BaseCocoStyleDataset`` cannot do: it reads COCO's json with
-    2D joints and no camera, drops what it takes for invalid without a word, and
-    keeps every annotation as a dict of lists. Here the official files are read
-    into arrays that workers share, everything is checked once, and a sample is
-    gathered when it is asked for:
-
-    - ``img_path``, ``img_id``, ``id``, ``image_size`` (width, height, if known);
-    - ``bbox (1, 4)`` corners in pixels, ``bbox_score (1,)``;
-    - ``keypoints (1, K, 2)`` pixels, ``keypoints_visible (1, K)`` 0 or 1;
-    - ``keypoints_cam (1, K, 3)`` metres in the camera's frame (x right, y down, z
-      forward), ``focal (1, 2)`` and ``principal_pt (1, 2)`` pixels;
-    - ``hand_type (1, 2)``, ``[1, 0]`` for right and ``[0, 1]`` for left, as
-      MMPose's ``InterHand3DDataset``;
-    - ``root_index``, also in ``metainfo``: the joint whose depth is given to a
-      method and which errors are relative to.
+    What MMPose's ``BaseCocoStyleDataset`` cannot do: it takes its skeleton from a
+    file of MMPose's, copies it for each sample, and keeps every annotation as a dict
+    of lists. A subclass lists its samples as ``{'hand': number}`` in
+    ``load_data_list`` and gathers one in :meth:`gather` when it is asked for.
 
     Args:
-        invalid: What to do with annotations that do not hold (NaN, behind the
-            camera, boxes of no size): ``'raise'``, or ``'skip'`` them with a
-            warning that counts them.
         data_root, metainfo, indices, serialize_data, pipeline, test_mode,
             lazy_init, max_refetch: As in MMPose's ``BaseCocoStyleDataset``; a
             metainfo that is no whole skeleton changes single entries, such as
             ``dict(root_joint='middle_finger1')``.
-
-    Raises:
-        FileNotFoundError: A file does not exist.
-        ValueError: An argument out of its range, or a file does not hold what it
-            should.
     """
 
     METAINFO: ClassVar[dict] = hand_metainfo('hand')
 
     def __init__(
         self,
-        invalid: str = 'raise',
         data_root: str | None = None,
         metainfo: dict | None = None,
         indices: int | Sequence[int] | None = None,
@@ -63,10 +43,6 @@ class HandDataset(BaseCocoStyleDataset):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        if invalid not in ('raise', 'skip'):
-            raise ValueError(f"invalid must be 'raise' or 'skip', got '{invalid}'")
-        self.invalid = invalid
-        self.hands: HandAnnotations
         super().__init__(
             metainfo=metainfo,
             data_root=data_root or '',
@@ -82,8 +58,8 @@ class HandDataset(BaseCocoStyleDataset):
             self.full_init()
 
     @abstractmethod
-    def read(self) -> HandAnnotations:
-        """Reads and checks the annotations."""
+    def gather(self, sample: int) -> dict:
+        """What is known of a sample, without the skeleton."""
 
     @classmethod
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
@@ -102,6 +78,82 @@ class HandDataset(BaseCocoStyleDataset):
             'root_joint': root,
             'root_index': parsed['keypoint_name2id'][root],
         }
+
+    def get_data_info(self, idx: int) -> dict:
+        """Gathers a sample.
+
+        Args:
+            idx: Index of the sample.
+
+        Returns:
+            The keys that the class names.
+        """
+        # BaseCocoStyleDataset's own lookup deep-copies the skeleton each time
+        info = BaseDataset.get_data_info(self, idx)
+        info.update({key: self._metainfo[key] for key in SKELETON_KEYS})
+        info['dataset_name'] = self._metainfo['dataset_name']
+        info['root_index'] = self._metainfo['root_index']
+        info.update(self.gather(info.pop('hand')))
+        return info
+
+    def prepare_data(self, idx: int) -> Any:
+        """A sample after the pipeline.
+
+        Raises:
+            ValueError: In ``test_mode``, a transform dropped it: there is no
+                other sample that could take its place.
+        """
+        data = super().prepare_data(idx)
+        if data is None and self.test_mode:
+            raise ValueError(
+                f'the pipeline dropped sample {idx} '
+                f'({self.get_data_info(idx)["img_path"]}); only training may replace '
+                'a sample by another'
+            )
+        return data
+
+
+class HandDataset(HandSamples):
+    """Base of data sets of single hands with joints in the plane and in space.
+
+    What MMPose's ``BaseCocoStyleDataset`` cannot do: it reads COCO's json with
+    2D joints and no camera, and drops what it takes for invalid without a word.
+    Here the official files are read into arrays that workers share, everything is
+    checked once, and a sample is gathered when it is asked for:
+
+    - ``img_path``, ``img_id``, ``id``, ``image_size`` (width, height, if known);
+    - ``bbox (1, 4)`` corners in pixels, ``bbox_score (1,)``;
+    - ``keypoints (1, K, 2)`` pixels, ``keypoints_visible (1, K)``
+      confidence, 0 to 1;
+    - ``keypoints_cam (1, K, 3)`` metres in the camera's frame (x right, y down, z
+      forward), ``focal (1, 2)`` and ``principal_pt (1, 2)`` pixels, where the set
+      knows them;
+    - ``hand_type (1, 2)``, ``[1, 0]`` for right and ``[0, 1]`` for left, as
+      MMPose's ``InterHand3DDataset``;
+    - ``root_index``, also in ``metainfo``: the joint whose depth is given to a
+      method and which errors are relative to.
+
+    Args:
+        invalid: What to do with annotations that do not hold (NaN, behind the
+            camera, boxes of no size): ``'raise'``, or ``'skip'`` them with a
+            warning that counts them.
+        **kwargs: As in :class:`HandSamples`.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: An argument out of its range, or a file does not hold what it
+            should.
+    """
+
+    def __init__(self, invalid: str = 'raise', **kwargs: Any) -> None:
+        check_invalid(invalid)
+        self.invalid = invalid
+        self.hands: HandAnnotations
+        super().__init__(**kwargs)
+
+    @abstractmethod
+    def read(self) -> HandAnnotations:
+        """Reads and checks the annotations."""
 
     def load_data_list(self) -> list[dict]:
         """One entry per hand; it is gathered when it is asked for.
@@ -130,31 +182,15 @@ class HandDataset(BaseCocoStyleDataset):
         return [{'hand': int(sample)} for sample in kept]
 
     def _check_columns(self, hands: HandAnnotations) -> None:
-        wanted, found = self.metainfo['num_keypoints'], hands.joints.shape[1]
+        wanted, found = self.metainfo['num_keypoints'], hands.keypoints.shape[1]
         if wanted != found:
             raise ValueError(
                 f'{hands.source} has {found} joints to a hand, the metainfo '
                 f'{wanted}: give the metainfo of these joints'
             )
 
-    def get_data_info(self, idx: int) -> dict:
-        """Gathers a sample.
-
-        Args:
-            idx: Index of the sample.
-
-        Returns:
-            The keys that the class names.
-        """
-        # BaseCocoStyleDataset's own lookup deep-copies the skeleton each time
-        info = BaseDataset.get_data_info(self, idx)
-        info.update({key: self._metainfo[key] for key in SKELETON_KEYS})
-        info['dataset_name'] = self._metainfo['dataset_name']
-        info['root_index'] = self._metainfo['root_index']
-        info.update(self._gather(info.pop('hand')))
-        return info
-
-    def _gather(self, sample: int) -> dict:
+    def gather(self, sample: int) -> dict:
+        """What is known of a sample, without the skeleton."""
         hands = self.hands
         row = int(hands.row[sample])
         right = bool(hands.right[row])
@@ -166,12 +202,17 @@ class HandDataset(BaseCocoStyleDataset):
             'bbox_score': np.ones(1, np.float32),
             'keypoints': hands.keypoints[None, row].astype(np.float32),
             'keypoints_visible': hands.visible[None, row].astype(np.float32),
-            'keypoints_cam': hands.joints[None, row].astype(np.float32),
-            'focal': hands.focal[None, row].astype(np.float32),
-            'principal_pt': hands.principal[None, row].astype(np.float32),
             'hand_type': np.array([[right, not right]], np.float32),
             'hand_type_valid': np.ones(1, np.float32),
         }
+        columns = {
+            'keypoints_cam': hands.joints,
+            'focal': hands.focal,
+            'principal_pt': hands.principal,
+        }
+        for name, known in columns.items():
+            if known is not None:
+                info[name] = known[None, row].astype(np.float32)
         for name, column in hands.extra.items():
             info[name] = column[None, row]
         if hands.size is not None:
@@ -183,19 +224,3 @@ class HandDataset(BaseCocoStyleDataset):
             return self.hands.bbox[row].astype(np.float32)
         keypoints = self.hands.keypoints[row]
         return np.concatenate([keypoints.min(0), keypoints.max(0)]).astype(np.float32)
-
-    def prepare_data(self, idx: int) -> Any:
-        """A sample after the pipeline.
-
-        Raises:
-            ValueError: In ``test_mode``, a transform dropped it: there is no
-                other sample that could take its place.
-        """
-        data = super().prepare_data(idx)
-        if data is None and self.test_mode:
-            raise ValueError(
-                f'the pipeline dropped sample {idx} '
-                f'({self.get_data_info(idx)["img_path"]}); only training may replace '
-                'a sample by another'
-            )
-        return data

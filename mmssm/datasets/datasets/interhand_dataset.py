@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from logging import WARNING
 from os import path as osp
+from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
@@ -40,6 +41,26 @@ ANNOTATION_TYPES = {
     'hand_type_valid': int | float,
 }
 CAMERA_SHAPES = {'campos': (3,), 'camrot': (3, 3), 'focal': (2,), 'princpt': (2,)}
+KEPT = np.dtype(
+    [
+        ('id', np.int64),
+        ('img_id', np.int64),
+        ('image_size', np.int32, 2),
+        ('keypoints', np.float32, (1, 2 * NUM_JOINTS, 3)),
+        ('keypoints_cam', np.float32, (1, 2 * NUM_JOINTS, 3)),
+        ('keypoints_visible', np.float32, (1, 2 * NUM_JOINTS)),
+        ('hand_type', np.float32, (1, 2)),
+        ('hand_type_valid', np.float32, 1),
+        ('rel_root_depth', np.float32),
+        ('rel_root_valid', np.float32),
+        ('abs_depth', np.float32, 2),
+        ('focal', np.float32, 2),
+        ('principal_pt', np.float32, 2),
+        ('bbox', np.float32, (1, 4)),
+        ('bbox_score', np.float32, 1),
+    ]
+)
+"""What differs between samples, but for the names of their images."""
 
 
 @DATASETS.register_module()
@@ -57,8 +78,9 @@ class InterHand3DDataset(StockInterHand3DDataset):
       the file, for every annotation;
     - take a part of the annotations, such as those made by humans (H) of the
       published tables;
-    - let go of the files: it keeps all cameras, joints and a copy of each
-      annotation.
+    - keep 1.4 kB of an annotation instead of 10: it holds a dict of small arrays
+      for each and a copy of its annotation, and all cameras and joints. Here they
+      are rows of one array, which workers share.
 
     Samples also have ``image_size``, which ``mmssm.LoadCheckedImage`` holds the
     image to. Joints that are not annotated may be anywhere; where they have no
@@ -141,7 +163,13 @@ class InterHand3DDataset(StockInterHand3DDataset):
         """Whether a part of the annotations was chosen."""
         return self._chosen is not None
 
-    def _load_annotations(self) -> tuple[list[dict], list[dict]]:
+    def load_data_list(self) -> list[dict]:
+        """One entry per annotation; it is gathered when it is asked for.
+
+        Raises:
+            FileNotFoundError: A file does not exist.
+            ValueError: A file does not hold what it should.
+        """
         files = (self.ann_file, self.camera_param_file, self.joint_file)
         data, self.cameras, self.joints = (
             read_json(path, 'annotation file', PREPARATION) for path in files
@@ -152,8 +180,9 @@ class InterHand3DDataset(StockInterHand3DDataset):
         for number, one in enumerate(listed):
             require_types(self.ann_file, f'image {number}', one, IMAGE_TYPES)
             images[one['id']] = one
-        hands = []
         annotations = require_list(self.ann_file, 'annotations', data['annotations'])
+        kept = np.zeros(len(annotations), KEPT)
+        names: list[bytes] = []
         for number, one in enumerate(annotations):
             where = f'annotation {number}'
             require_types(self.ann_file, where, one, ANNOTATION_TYPES)
@@ -165,12 +194,36 @@ class InterHand3DDataset(StockInterHand3DDataset):
                     f'image {one["image_id"]}, which the file does not list'
                 )
             hand = self._parse(one, images[one['image_id']])
-            if hand is not None:
-                hands.append(hand)
+            if hand is not None and self._is_valid_instance(hand):
+                kept[len(names)] = tuple(hand[key] for key in KEPT.names or ())
+                names.append(images[one['image_id']]['file_name'].encode())
         del self.cameras, self.joints
-        if not hands:
+        if not names:
             raise ValueError(f'{self.ann_file} holds no hand that can be used')
-        return hands, []
+        self._kept, self._names = kept[: len(names)], np.array(names)
+        return [{'hand': row} for row in range(len(names))]
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Gathers a sample.
+
+        Args:
+            idx: Index of the sample.
+
+        Returns:
+            The keys of MMPose's class, and ``image_size``.
+        """
+        info = super().get_data_info(idx)
+        row = info.pop('hand')
+        kept = self._kept[row]
+        info.update({key: kept[key].copy() for key in KEPT.names or ()})
+        for key in ('id', 'img_id'):
+            info[key] = int(info[key])
+        info['image_size'] = tuple(info['image_size'].tolist())
+        info['abs_depth'] = list(info['abs_depth'])
+        info['img_path'] = osp.join(self.data_prefix['img'], self._names[row].decode())
+        info.update(rotation=0, iscrowd=False, num_keypoints=2 * NUM_JOINTS)
+        info['dataset'] = self.metainfo['dataset_name']
+        return info
 
     def _parse(self, annotation: dict, image: dict) -> dict | None:
         where = f'annotation {annotation["id"]} (image {image["file_name"]})'

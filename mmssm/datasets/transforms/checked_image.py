@@ -1,9 +1,10 @@
 """Images that may be missing, damaged or absurdly large."""
 
+import io
 from collections.abc import Callable
 from logging import WARNING
 from os import path as osp
-from typing import IO
+from typing import IO, Any
 
 import mmcv
 import numpy as np
@@ -42,22 +43,43 @@ def check_image_file(
     """
     if not osp.isfile(path):
         raise UnreadableImage('there is no such file')
+    with open(path, 'rb') as file:
+        check_image(file, osp.getsize(path), max_pixels, size)
+
+
+def check_image(
+    file: IO[bytes],
+    length: int,
+    max_pixels: int = MAX_PIXELS,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Checks an image as :func:`check_image_file` does.
+
+    Args:
+        file: Its bytes.
+        length: How many they are.
+        max_pixels: Pixels of the largest image allowed.
+        size: Width and height expected, if known.
+
+    Raises:
+        UnreadableImage: As there.
+    """
     try:
-        with open(path, 'rb') as file, Image.open(file) as image:
+        with Image.open(file) as image:
             kind, found = image.format, image.size
             whole = _ends_well(file, kind or '')
     except UnidentifiedImageError:
-        raise UnreadableImage(f'it is no image ({osp.getsize(path):,} bytes)') from None
+        raise UnreadableImage(f'it is no image ({length:,} bytes)') from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableImage(f'{type(error).__name__}: {error}') from error
     pixels = found[0] * found[1]
-    if pixels > max_pixels or osp.getsize(path) > 16 * max_pixels:
+    if pixels > max_pixels or length > 16 * max_pixels:
         raise UnreadableImage(
-            f'it has {found[0]} x {found[1]} pixels in {osp.getsize(path):,} bytes, '
+            f'it has {found[0]} x {found[1]} pixels in {length:,} bytes, '
             f'more than max_pixels={max_pixels:,} allows'
         )
     if not whole:
-        raise UnreadableImage(f'it is cut short ({osp.getsize(path):,} bytes)')
+        raise UnreadableImage(f'it is cut short ({length:,} bytes)')
     if size is not None and tuple(size) != found:
         raise UnreadableImage(
             f'it has {found[0]} x {found[1]} pixels, the annotations are for '
@@ -89,13 +111,13 @@ class CheckedImageMixin:
     replace_corrupted: bool
 
     def load_checked(
-        self, results: dict, decode: Callable[[str], np.ndarray | None]
+        self, results: dict, decode: Callable[[Any], np.ndarray | None]
     ) -> dict | None:
         """Checks, decodes and mirrors the image of a sample.
 
         Args:
             results: The sample.
-            decode: Makes an array of a file.
+            decode: Makes an array of a path, or of bytes.
 
         Returns:
             The sample, or None where another is to take its place.
@@ -103,10 +125,14 @@ class CheckedImageMixin:
         Raises:
             UnreadableImage: The image cannot be used, and is not replaced.
         """
-        path = results['img_path']
+        path, data = results['img_path'], results.pop('img_bytes', None)
+        limits = (self.max_pixels, results.get('image_size'))
         try:
-            check_image_file(path, self.max_pixels, results.get('image_size'))
-            image = decode(path)
+            if data is None:
+                check_image_file(path, *limits)
+            else:
+                check_image(io.BytesIO(data), len(data), *limits)
+            image = decode(path if data is None else data)
             if image is None:
                 raise UnreadableImage('it is damaged: it cannot be decoded')
         except UnreadableImage as error:
@@ -129,7 +155,8 @@ class LoadCheckedImage(CheckedImageMixin, LoadImage):
     sample is concerned.
 
     Required keys: ``img_path``; ``sample_idx`` and ``image_size`` are used
-    if there. Added keys: ``img``, ``img_shape``, ``ori_shape``.
+    if there, and ``img_bytes`` in place of the file (and removed). Added
+    keys: ``img``, ``img_shape``, ``ori_shape``.
 
     Args:
         max_pixels: Pixels of the largest image that is decoded.
@@ -160,8 +187,9 @@ class LoadCheckedImage(CheckedImageMixin, LoadImage):
         """Loads the image of a sample; see the class."""
         return self.load_checked(results, self._decode)
 
-    def _decode(self, path: str) -> np.ndarray | None:
-        image = mmcv.imread(path, flag=self.color_type, backend=self.imdecode_backend)
+    def _decode(self, source: str | bytes) -> np.ndarray | None:
+        decode = mmcv.imread if isinstance(source, str) else mmcv.imfrombytes
+        image = decode(source, flag=self.color_type, backend=self.imdecode_backend)
         if image is not None and self.to_float32:
             image = image.astype(np.float32)
         return image

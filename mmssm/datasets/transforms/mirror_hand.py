@@ -6,9 +6,17 @@ from mmcv.transforms.utils import cache_randomness
 
 from mmssm.registry import TRANSFORMS
 
+SIGNS = {
+    'transformed_keypoints_cam': (-1, 1, 1),
+    'transformed_vertices': (-1, 1, 1),
+    'transformed_mano_pose': (1, -1, -1),
+}
+"""How a mirror changes triples of the crop's annotations: points change side, and
+so does what turns them (axis-angle)."""
+
 
 def _mirror(results: dict) -> dict:
-    """Mirrors the crop and its joints; depths and the camera stay as they are."""
+    """Mirrors the crop and its annotations; the image's stay as they are."""
     if 'transformed_keypoints' not in results:
         raise ValueError(
             'a crop is mirrored after it was cut out: put this transform behind '
@@ -26,6 +34,12 @@ def _mirror(results: dict) -> dict:
     if keypoints.ndim == 3:  # MMPose leaves an empty array where there are none
         keypoints[..., 0] = width - 1 - keypoints[..., 0]
     results['transformed_keypoints'] = keypoints
+    for key, signs in SIGNS.items():
+        if results.get(key) is not None:
+            values = results[key]
+            triples = values.reshape(*values.shape[:-1], -1, 3)
+            mirrored = triples * np.array(signs, values.dtype)
+            results[key] = mirrored.reshape(values.shape)
     results['crop_mirrored'] = not results.get('crop_mirrored', False)
     return results
 
@@ -38,13 +52,19 @@ class MirrorLeftHand(BaseTransform):
     joints before the crop, but neither the camera nor ``keypoints_cam``, which
     then disagree; and its ``HandRandomFlip`` needs the keys of two hands. Here the
     crop is mirrored, and nothing of the image: ``keypoints``, ``keypoints_cam``,
-    ``focal``, ``principal_pt`` and ``hand_type`` stay those of the image.
-    ``mmssm.TopdownHandEstimator`` turns predictions back.
+    ``vertices``, ``mano_pose``, ``focal``, ``principal_pt`` and ``hand_type`` stay
+    those of the image. ``mmssm.TopdownHandEstimator`` and
+    ``mmssm.HandMeshEstimator`` turn predictions back.
+
+    A left hand's pose becomes that of the right hand that mirrors it; its shape
+    coefficients are those of the right hand as they are.
 
     Required keys: ``img``, ``input_size``, ``transformed_keypoints`` (of
     ``TopdownAffine``), ``hand_type (1, 2)``, right and left. Changed keys: ``img``,
-    ``transformed_keypoints``, ``crop_mirrored`` (add it to the ``meta_keys`` of
-    ``PackPoseInputs``).
+    ``transformed_keypoints``, where they are there ``transformed_keypoints_cam``,
+    ``transformed_vertices`` and ``transformed_mano_pose`` (of
+    ``mmssm.HandMeshCropAffine``), and ``crop_mirrored`` (add it to the
+    ``meta_keys`` of ``PackPoseInputs``).
     """
 
     def transform(self, results: dict) -> dict:

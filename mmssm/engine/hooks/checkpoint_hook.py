@@ -8,12 +8,9 @@ from mmengine.fileio import BaseStorageBackend, LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmssm.engine.checkpoint_files import (
-    ATOMIC_BACKEND,
-    AtomicLocalBackend,
-    write_atomically,
-)
+from mmssm.engine.checkpoint_files import ATOMIC_BACKEND, AtomicLocalBackend
 from mmssm.registry import HOOKS
+from mmssm.utils.whole_files import write_atomically
 
 
 @HOOKS.register_module()

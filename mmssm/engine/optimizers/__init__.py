@@ -1,5 +1,6 @@
 """Optimizer set-up."""
 
 from .mamba_constructor import MambaOptimWrapperConstructor
+from .prior_constructor import PriorOptimWrapperConstructor
 
-__all__ = ['MambaOptimWrapperConstructor']
+__all__ = ['MambaOptimWrapperConstructor', 'PriorOptimWrapperConstructor']

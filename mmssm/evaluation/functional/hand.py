@@ -9,7 +9,8 @@ mask the two are one number.
 
 import numpy as np
 
-from mmssm.geometry.procrustes import similarity_align
+from mmssm.geometry.procrustes import finite_svd, in_blocks, similarity_align
+from mmssm.structures.hand import MIDDLE_BASE, WRIST
 
 PCK_STEPS = 100
 """Thresholds of a PCK curve in the evaluations of FreiHAND, HO-3D and DexYCB."""
@@ -95,17 +96,22 @@ def official_align(
         mask: ``(N, K)`` joints that take part; the others are moved along.
 
     Returns:
-        ``(N, K, 3)`` moved predictions, float64.
+        ``(N, K, 3)`` moved predictions, float64; NaN for poses that are not finite.
 
     Raises:
         ValueError: Shapes do not fit.
     """
     _check(pred, gt, mask)
-    weight = np.ones(pred.shape[:2]) if mask is None else mask.astype(np.float64)
-    weight = weight[..., None]
+    weight = np.ones(pred.shape[:2]) if mask is None else mask
+    return in_blocks(_align_officially, pred, gt, weight)
+
+
+def _align_officially(
+    pred: np.ndarray, gt: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     pred, _, _ = _centre(pred, weight)
     gt, centre, norm = _centre(gt, weight)
-    u, scale, vt = np.linalg.svd(np.swapaxes(weight * gt, -1, -2) @ (weight * pred))
+    u, scale, vt = finite_svd(np.swapaxes(weight * gt, -1, -2) @ (weight * pred))
     turn = u @ vt
     turned = pred @ np.swapaxes(turn, -1, -2) * scale.sum(-1)[:, None, None]
     return turned * norm + centre
@@ -114,7 +120,6 @@ def official_align(
 def _centre(
     points: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    points = points.astype(np.float64)
     count = np.maximum(weight.sum(-2, keepdims=True), 1)
     centre = (weight * points).sum(-2, keepdims=True) / count
     points = points - centre
@@ -131,6 +136,43 @@ def proper_align(
     """
     _check(pred, gt, mask)
     return similarity_align(pred, gt, mask)
+
+
+def scale_translation_align(
+    pred: np.ndarray, gt: np.ndarray, root: int = WRIST, joint: int = MIDDLE_BASE
+) -> np.ndarray:
+    """Aligns poses by one bone and the root, not turned: HO-3D's second row.
+
+    The prediction is scaled until the distance of ``joint`` from ``root`` is the
+    true one, then moved until the roots meet. HO-3D's evaluation takes joints 0 and
+    4 of the order in which results are submitted, MANO's: the wrist and the base of
+    the middle finger.
+
+    Args:
+        pred: ``(N, K, 3)`` predictions.
+        gt: ``(N, K, 3)`` ground truth.
+        root: The joint that is moved onto the true one.
+        joint: The other end of the bone.
+
+    Returns:
+        ``(N, K, 3)`` moved predictions, float64; a bone without length is scaled as
+        if it had length 1, as there.
+
+    Raises:
+        ValueError: Shapes differ, or there is no such joint.
+    """
+    _check(pred, gt, None)
+    for index in (root, joint):
+        if not 0 <= index < pred.shape[1]:
+            raise ValueError(
+                f'root and joint must be two of {pred.shape[1]} joints, got {index}'
+            )
+    pred, gt = pred.astype(np.float64), gt.astype(np.float64)
+    length = np.linalg.norm(pred[:, joint] - pred[:, root], axis=-1)
+    wanted = np.linalg.norm(gt[:, joint] - gt[:, root], axis=-1)
+    scale = wanted / np.where(length == 0, 1, length)
+    moved = scale[:, None, None] * (pred - pred[:, root, None])
+    return moved + gt[:, root, None]
 
 
 def mean_of_joints(errors: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -204,6 +246,46 @@ def pck_curve(
             below = np.searchsorted(np.sort(column[known]), thresholds, side='right')
             curves[joint] = below / known.sum()
     return curves
+
+
+def box_pck(
+    errors: np.ndarray,
+    sizes: np.ndarray,
+    thresholds: np.ndarray,
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """Part of the frames in which a joint is off by no more than a part of a box.
+
+    HInt's PCK, before the mean over joints.
+
+    Args:
+        errors: ``(N, K)`` pixels.
+        sizes: ``(N,)`` sizes of the boxes, pixels: for HInt the longer side of the
+            annotated box, not extended.
+        thresholds: ``(H,)`` parts of that size.
+        mask: ``(N, K)`` errors that count. Default: all.
+
+    Returns:
+        ``(K, H)`` from 0 to 1, NaN for joints that no frame has. An error of NaN
+        is beyond all thresholds.
+
+    Raises:
+        ValueError: Shapes do not fit, or a size is not positive.
+    """
+    mask = _check_errors(errors, mask)
+    sizes = np.asarray(sizes, np.float64)
+    if sizes.shape != (len(errors),):
+        raise ValueError(f'sizes must have shape ({len(errors)},), got {sizes.shape}')
+    if not (sizes > 0).all():
+        first = int(np.flatnonzero(~(sizes > 0))[0])
+        raise ValueError(
+            f'sizes must be positive, that of box {first} is {sizes[first]}'
+        )
+    limits = sizes[:, None] * np.asarray(thresholds, np.float64)
+    within = (errors[..., None] <= limits[:, None]) & mask[..., None]
+    count = np.broadcast_to(mask.sum(0)[:, None], within.shape[1:])
+    unknown = np.full(count.shape, np.nan)
+    return np.divide(within.sum(0), count, out=unknown, where=count > 0)
 
 
 def auc_thresholds(low: float, high: float, steps: int = PCK_STEPS) -> np.ndarray:

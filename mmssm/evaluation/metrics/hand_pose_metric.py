@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmssm.evaluation.functional import hand
+from mmssm.evaluation.metrics import hand_samples
 from mmssm.registry import METRICS
 
 Poses = tuple[np.ndarray, np.ndarray, np.ndarray, int]
@@ -60,6 +61,12 @@ RESULT_FORMATS: dict[str, tuple[str, bool, Callable[..., np.ndarray]]] = {
     'nyu': (' ', False, _uvd),
 }
 """Separator, whether a line starts with the number of its image, what it holds."""
+
+
+_REMEDY = (
+    'use mmssm.TopdownHandEstimator, with focal and principal_pt among the meta_keys '
+    'of PackPoseInputs'
+)
 
 
 @METRICS.register_module()
@@ -158,26 +165,16 @@ class HandPoseMetric(BaseMetric):
                 the ground truth.
         """
         for sample in data_samples:
-            pred = sample['pred_instances']
-            name = sample.get('img_path', f'sample {sample.get("img_id")}')
-            if 'keypoints_3d' not in pred:
-                raise KeyError(
-                    f'the prediction for {name} has no keypoints_3d: use '
-                    'mmssm.TopdownHandEstimator, with focal and principal_pt among '
-                    'the meta_keys of PackPoseInputs'
-                )
-            keypoints_3d = np.asarray(pred['keypoints_3d'], np.float64)
-            if not np.isfinite(keypoints_3d).all():
-                raise ValueError(
-                    f'the prediction for {name} is not finite; look for NaN in the '
-                    'weights or in the input'
-                )
+            keypoints_3d = hand_samples.prediction(sample, 'keypoints_3d', _REMEDY)
             result = dict(pred=keypoints_3d)
             if self.result_format:
                 row = RESULT_FORMATS[self.result_format][-1](sample, keypoints_3d[0])
                 result['img_id'], result['row'] = sample['img_id'], row
             if not self.format_only:
-                result.update(_truth(sample['gt_instances'], keypoints_3d.shape, name))
+                result['gt'] = hand_samples.truth(
+                    sample, 'keypoints_cam', keypoints_3d, 'the data set has none'
+                )
+                result['mask'] = hand_samples.known_in_space(sample, keypoints_3d)
             self.results.append(result)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -256,13 +253,3 @@ class HandPoseMetric(BaseMetric):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('\n'.join(lines) + '\n')
         print_log(f'{len(lines)} predictions written to {path}', 'current')
-
-
-def _truth(gt_instances: dict, shape: tuple, name: str) -> dict[str, np.ndarray]:
-    gt = np.asarray(gt_instances['keypoints_cam'], np.float64)
-    if gt.shape != shape:
-        raise ValueError(
-            f'the prediction for {name} has shape {shape}, its ground truth {gt.shape}'
-        )
-    visible = np.asarray(gt_instances['keypoints_visible'])
-    return dict(gt=gt, mask=visible.reshape(gt.shape[:2]) > 0.5)

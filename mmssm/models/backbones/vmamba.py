@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmssm.registry import MODELS
 
-from ..layers import SS2D, DownConv, PathCache, VSSBlock, cross_paths
+from ..layers import DownConv, PathCache, cross_paths, cross_scan_block
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,6 @@ class VMamba(BaseBackbone):
             are trained in any case: ImageNet weights have none but the last.
         with_cp: Whether blocks run again in the backward pass instead of keeping
             what is inside them: less memory for more time.
-        norm_eval: As MMPose's other backbones have it: whether running statistics
-            are kept in training. All norms here are LayerNorm, which has none, so
-            it changes nothing.
         init_cfg: Config of the initialisation. Default: linear layers from a
             normal distribution of deviation 0.02 cut off at 2, their biases 0, all
             else PyTorch's own, as in the authors' code.
@@ -99,7 +96,6 @@ class VMamba(BaseBackbone):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         with_cp: bool = False,
-        norm_eval: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         if init_cfg is None:
@@ -118,7 +114,6 @@ class VMamba(BaseBackbone):
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
-        self.norm_eval = norm_eval
         _check_sizes(dims, depths, ratio, in_channels)
         _check_stages(self.out_indices, frozen_stages, len(depths))
 
@@ -133,19 +128,13 @@ class VMamba(BaseBackbone):
         rates = iter(torch.linspace(0, rate, sum(depths), device='cpu').tolist())
         self.stages = nn.ModuleList(
             nn.ModuleList(
-                VSSBlock(
+                cross_scan_block(
                     width,
-                    SS2D(
-                        width,
-                        conv=_depthwise(int(ratio * width)),
-                        paths=paths,
-                        gate=False,
-                        ssm_ratio=ratio,
-                        d_state=d_state,
-                    ),
-                    mlp_ratio,
-                    next(rates),
-                    norm_eps=1e-5,
+                    paths,
+                    ssm_ratio=ratio,
+                    d_state=d_state,
+                    mlp_ratio=mlp_ratio,
+                    drop_path_rate=next(rates),
                 )
                 for _ in range(depth)
             )
@@ -216,10 +205,6 @@ class VMamba(BaseBackbone):
         # What goes on to the next stage belongs to the one before.
         for part in (self.stem, *self.stages[:count], *self.downsamples[:count]):
             part.eval().requires_grad_(False)
-
-
-def _depthwise(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
 
 
 def _check_sizes(

@@ -1,7 +1,5 @@
 """Head of 2D-to-3D lifters."""
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from mmengine.structures import InstanceData
 from mmpose.models.heads.regression_heads import MotionRegressionHead
@@ -9,6 +7,7 @@ from torch import Tensor, nn
 
 from mmssm.registry import MODELS
 
+from ..layers import without_autocast
 from ..losses import LiftingLoss
 
 
@@ -59,7 +58,7 @@ class LiftingHead(MotionRegressionHead):
             Coordinates ``(N, T, J, out_channels)`` in the precision of the
             head's parameters, also under autocast.
         """
-        with _without_autocast(feats.device.type):
+        with without_autocast(feats.device.type):
             return super().forward(feats.to(self.fc.weight.dtype))
 
     def predict(
@@ -127,10 +126,3 @@ class LiftingHead(MotionRegressionHead):
     def default_init_cfg(self) -> list[dict]:
         """No initialisation beyond PyTorch's own, as in the released code."""
         return []
-
-
-def _without_autocast(device_type: str) -> AbstractContextManager:
-    # The meta device knows no autocast and refuses to be asked.
-    if not torch.amp.is_autocast_available(device_type):
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)

@@ -1,5 +1,6 @@
 """Pose estimators."""
 
+from .hand_mesh import HandMeshEstimator
 from .topdown_hand import TopdownHandEstimator
 
-__all__ = ['TopdownHandEstimator']
+__all__ = ['HandMeshEstimator', 'TopdownHandEstimator']

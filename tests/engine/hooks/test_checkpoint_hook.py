@@ -8,9 +8,10 @@ import torch
 from helpers.training import runner, train
 
 import mmssm.registry  # noqa: F401
-from mmssm.engine import checkpoint_files
-from mmssm.engine.checkpoint_files import FileNotWrittenError, find_resumable
+from mmssm.engine.checkpoint_files import find_resumable
+from mmssm.utils import whole_files
 from mmssm.utils.safe_pickle import load_checkpoint
+from mmssm.utils.whole_files import FileNotWrittenError
 
 BEST = {'save_best': 'random/score', 'rule': 'greater'}
 
@@ -72,9 +73,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step):
             fail()
 
     if step == 'write':
-        monkeypatch.setattr(checkpoint_files, 'open', FullFile, raising=False)
+        monkeypatch.setattr(whole_files, 'open', FullFile, raising=False)
     else:
-        monkeypatch.setattr(checkpoint_files.os, step, fail)
+        monkeypatch.setattr(whole_files.os, step, fail)
     path, _ = find_resumable(tmp_path)
     with pytest.raises(FileNotWrittenError, match=r'No space left.*earlier files are'):
         train(runner(tmp_path, checkpoint=one, load_from=str(path), resume=True))
@@ -91,9 +92,9 @@ def test_a_real_full_disk(tmp_path):
     if os.system(f'mount -t tmpfs -o size=64k tmpfs {folder} 2>/dev/null'):
         pytest.skip('needs the right to mount a file system')
     try:
-        checkpoint_files.write_atomically(folder / 'a.pth', b'old')
+        whole_files.write_atomically(folder / 'a.pth', b'old')
         with pytest.raises(FileNotWrittenError, match='No space left'):
-            checkpoint_files.write_atomically(folder / 'a.pth', bytes(100_000))
+            whole_files.write_atomically(folder / 'a.pth', bytes(100_000))
         assert [path.name for path in folder.iterdir()] == ['a.pth']
         assert (folder / 'a.pth').read_bytes() == b'old'
     finally:

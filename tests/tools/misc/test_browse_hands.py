@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers import freihand, interhand, nyu
+from helpers import freihand, hamer, ho3d, interhand, nyu
 from helpers.modules import ROOT, load_script
 from PIL import Image
 
@@ -72,3 +72,32 @@ def test_a_picture_is_written(tmp_path, tool):
     browse(tool, 'freihand3d', tmp_path, 'original', 1)
     [path] = (tmp_path / 'pictures').iterdir()
     assert np.ptp(np.asarray(Image.open(path))) > 0
+
+
+@pytest.mark.parametrize('mode', ['original', 'transformed'])
+def test_hands_of_meshes_are_drawn_where_they_are(tmp_path, tool, drawn, mode):
+    ho3d.write(tmp_path)
+    browse(tool, 'ho3d', tmp_path, mode, index_file=None)
+    assert len(drawn) == 2
+    for image, hands in drawn:
+        points = hands.get('transformed_keypoints', hands.keypoints)[0]
+        assert ((points >= 0) & (points < image.shape[1::-1])).mean() > 0.6
+
+
+@pytest.mark.parametrize('mode', ['original', 'transformed'])
+def test_a_mixture_is_drawn_in_turn(tmp_path, tool, drawn, mode):
+    folders = ['mtc-train', 'rhd-train']
+    for seed, name in enumerate(folders):
+        hamer.write_tar(tmp_path / name / '0.tar', hamer.members(seed))
+    base = ROOT / 'configs/_base_/datasets/hand_mesh_mixture_tars.py'
+    config = tmp_path / 'mixture.py'
+    config.write_text(
+        f'_base_ = [{str(base)!r}]\n'
+        "parts = [dict(type='mmssm.HandMeshTarDataset', data_root=one) for one in "
+        f'{[str(tmp_path / name) for name in folders]}]\n'
+        'train_dataloader = dict(dataset=dict('
+        'datasets=parts, weights=[1, 1], num_samples=4))\n'
+    )
+    arguments = ['--output-dir', str(tmp_path / 'pictures'), '--not-show']
+    tool.main([str(config), *arguments, '--mode', mode, '--max-item-per-dataset', '2'])
+    assert len(drawn) == 4

@@ -2,7 +2,17 @@ import json
 
 import numpy as np
 import pytest
-from helpers import assemblyhands, dexycb, freihand, interhand, nyu, rhd
+from helpers import (
+    assemblyhands,
+    dexycb,
+    freihand,
+    hamer,
+    hint,
+    ho3d,
+    interhand,
+    nyu,
+    rhd,
+)
 from helpers.modules import load_script
 from mmpose.registry import DATASETS
 from scipy.io import savemat
@@ -62,6 +72,64 @@ def test_parts_of_data_sets_pass_unless_strict(name, tmp_path, tool, capsys):
         with pytest.raises(SystemExit) as stop:
             run(tool, name, tmp_path, '--strict', **changes)
         assert stop.value.code == 1
+
+
+MESH_SETS = {
+    'ho3d': (ho3d, {'index_file': None}, 'DIFFERS, expected 83,325'),
+    'freihand_mesh': (freihand, {'with_mano': False}, 'DIFFERS, expected 32,560'),
+    'dexycb_mesh': (
+        dexycb,
+        {'partial': True, 'index_file': None, 'with_mano': False},
+        'DIFFERS, expected 407,088',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', MESH_SETS)
+def test_sets_of_meshes_pass(name, tmp_path, tool, capsys):
+    helper, changes, line = MESH_SETS[name]
+    helper.write(tmp_path)
+    run(tool, name, tmp_path, **changes)
+    printed = capsys.readouterr().out
+    assert line in printed and 'wrist to middle finger' in printed
+    assert 'WRONG' not in printed
+
+
+def test_sets_without_joints_in_space_are_counted(tmp_path, tool, capsys):
+    hint.write(tmp_path, split='TRAIN')
+    run(tool, 'hint', tmp_path)
+    printed = capsys.readouterr().out
+    assert 'DIFFERS, expected 9,666' in printed and 'wrist to' not in printed
+
+
+def test_every_part_of_a_mixture_is_checked(tmp_path, tool, capsys):
+    parts = []
+    for name in ('mtc-train', 'rhd-train'):
+        hamer.write_tar(tmp_path / name / '0.tar')
+        root = str(tmp_path / name)
+        parts.append(f"dict(type='mmssm.HandMeshTarDataset', data_root='{root}')")
+    config = tmp_path / 'mixture.py'
+    config.write_text(
+        'train_dataloader = dict(dataset=dict('
+        f"type='mmssm.WeightedCombinedDataset', datasets=[{', '.join(parts)}]))"
+    )
+    tool.main([str(config), '--phase', 'train'])
+    printed = capsys.readouterr().out
+    assert 'expected 363,947' in printed and 'expected 61,705' in printed
+    assert printed.count('wrist to middle finger') == 2 and 'WRONG' not in printed
+    path = tmp_path / 'mtc-train/0.tar'
+    contents = hamer.members()
+    contents['set/001.jpg'] = contents['set/001.jpg'][:-300]
+    hamer.write_tar(path, contents)
+    with pytest.raises(SystemExit, match=r'0\.tar/.* cut short'):
+        tool.main([str(config), '--phase', 'train'])
+
+
+def test_parameters_must_give_the_stored_joints(tmp_path, tool, capsys):
+    freihand.write(tmp_path)  # with parameters of no meaning
+    with pytest.raises(SystemExit, match='units, the order'):
+        run(tool, 'synthhand_mesh', tmp_path)
+    assert 'joints off parameters, mm' in capsys.readouterr().out
 
 
 def test_a_wrong_unit_is_an_error(tmp_path, tool, capsys):

@@ -1,0 +1,18 @@
+# The same on ResNet-50, from scratch.
+_base_ = [
+    '../../../_base_/schedules/hand_mesh_170k.py',
+    '../../../_base_/models/hamba_res50.py',
+    '../../../_base_/datasets/freihand_mesh.py',
+]
+
+train_cfg = dict(max_iters=60000)
+model = dict(head=dict(mano=dict(model='data/mano/MANO_RIGHT.pkl')))
+train_dataloader = dict(
+    batch_size=28,
+    num_workers=8,
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+)
+
+# tools/test.py --format-only writes the file that FreiHAND's server takes
+val_evaluator = dict(type='mmssm.HandMeshMetric', submission='freihand')
+test_evaluator = val_evaluator

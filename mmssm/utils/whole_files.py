@@ -1,0 +1,76 @@
+"""Files that are whole or not there at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from mmssm.utils.errors import UserError
+
+
+class FileNotWrittenError(UserError, OSError):
+    """A file could not be written; what was there before is untouched."""
+
+
+@contextmanager
+def open_atomically(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Opens a file for writing so that its name never points at half of it.
+
+    The bytes go to a hidden file beside ``path``, are forced to the disk, and
+    only then take the name over. Killed at any moment, out of space, or left by
+    an exception, the file of that name is the old one or the new one.
+
+    Args:
+        path: The file; its folder is made if need be.
+
+    Yields:
+        The hidden file, binary.
+
+    Raises:
+        FileNotWrittenError: It could not be written, for want of space perhaps;
+            what was there before is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.partial')
+    try:
+        with open(partial, 'wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise FileNotWrittenError(
+            error.errno,
+            f'{error.strerror or error}: {path} was not written; earlier files are '
+            'untouched. Make room and run the command again, training with --resume',
+        ) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_atomically(path: str | os.PathLike, data: bytes) -> None:
+    """Writes a file by :func:`open_atomically`.
+
+    Args:
+        path: The file; its folder is made if need be.
+        data: What it will hold.
+
+    Raises:
+        FileNotWrittenError: It could not be written.
+    """
+    with open_atomically(path) as file:
+        file.write(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Forces the new name to the disk; a rename is not durable before that."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
