@@ -2,6 +2,7 @@
 
 import torch
 
+from helpers import devices
 from mmssm.ops import ScanPaths
 
 F64 = torch.float64
@@ -15,7 +16,7 @@ def selective_arguments(
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
+        return devices.normal(*shape, generator=generator, dtype=F64)
 
     arguments = {
         'u': normal(N, E, L),
@@ -39,9 +40,9 @@ def path_arguments(
     K = len(steps)
 
     def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
+        return devices.normal(*shape, generator=generator, dtype=F64)
 
-    index = torch.stack([torch.arange(L), torch.randperm(L, generator=generator)])
+    index = torch.stack([torch.arange(L), devices.permutation(L, generator)])
     paths = ScanPaths(index, steps, segment)
     segments = () if segment is None else (paths.num_segments,)
     arguments = {f'x{s}': normal(N, L, E) for s in range(paths.num_sources)}

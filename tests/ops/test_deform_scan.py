@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from helpers import scan_cases
+from helpers import devices, scan_cases
 from helpers.scan_arguments import path_arguments
 
 from mmssm.ops import ScanPaths, backend, deform_sample, deform_scan, path_scan
@@ -30,7 +30,7 @@ def make(
     generator = torch.Generator().manual_seed(1)
 
     def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
+        return devices.normal(*shape, generator=generator, dtype=F64)
 
     places = {
         'x': tensors.pop('x0'),
@@ -162,7 +162,7 @@ def test_kernels_agree_with_the_reference(native, sizes, dtype, most, by):
     with backend('reference'):
         expected = run(case)
     for name, tensor in expected.items():
-        error = scan_cases.error(got[name], tensor.detach().double().numpy())
+        error = scan_cases.error(got[name], devices.exact(tensor))
         assert error < most, (name, error)
 
 
@@ -177,14 +177,14 @@ def test_half_precision_is_computed_in_single(implementation, dtype):
     got, expected = run(case), run((size, paths, wide))
     for name, tensor in expected.items():
         assert got[name].dtype == dtype
-        error = scan_cases.error(got[name], tensor.detach().double().numpy())
+        error = scan_cases.error(got[name], devices.exact(tensor))
         assert error < torch.finfo(dtype).eps, name
 
 
 def test_autocast_gives_the_state(implementation):
     size, paths, tensors = make(dtype=torch.bfloat16)
     y = deform_scan(**tensors, size=size, paths=paths)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    with devices.autocast():
         wide = deform_scan(**tensors, size=size, paths=paths)
     assert (y.dtype, wide.dtype) == (torch.bfloat16, torch.float32)
     assert torch.equal(wide.bfloat16(), y)
@@ -278,7 +278,7 @@ def test_places_far_outside_read_zeros(implementation):
 
 @pytest.mark.parametrize('by', ['token', 'channel'])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-def test_results_do_not_depend_on_threads(native, by, dtype):
+def test_results_do_not_depend_on_threads(native_on_cpu, by, dtype):
     case = make(
         N=3, H=12, W=13, E=140, G=2, M=5, steps=TWO, by=by, dtype=dtype, grad=True
     )
@@ -293,7 +293,7 @@ def test_results_do_not_depend_on_threads(native, by, dtype):
     assert all(same(results[0], other) for other in results[1:])
 
 
-def test_calls_side_by_side(native):
+def test_calls_side_by_side(native_on_cpu):
     case = make(N=3, H=12, W=13, E=70, G=2, M=5, dtype=torch.float32, grad=True)
     expected = run(case)
     with ThreadPoolExecutor(4) as pool:
@@ -441,7 +441,7 @@ def test_optional_arguments(implementation):
         less = {**tensors, name: None}
         instead = {**tensors, name: torch.zeros_like(tensors[name])}
         np.testing.assert_allclose(
-            deform_scan(**less, size=size, paths=paths),
-            deform_scan(**instead, size=size, paths=paths),
+            deform_scan(**less, size=size, paths=paths).cpu(),
+            deform_scan(**instead, size=size, paths=paths).cpu(),
             rtol=1e-13,
         )
