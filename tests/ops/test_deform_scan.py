@@ -6,45 +6,17 @@ import numpy as np
 import pytest
 import torch
 from helpers import devices, scan_cases
-from helpers.scan_arguments import path_arguments
+from helpers.scan_arguments import ONE
+from helpers.scan_arguments import deform_arguments as make
 
 from mmssm.ops import ScanPaths, backend, deform_sample, deform_scan, path_scan
 
 F64 = torch.float64
 HALF = (torch.bfloat16, torch.float16)
-ONE = ((0, 0, False),)
 TWO = ((0, 0, False), (0, 0, True))
 THREE = ((1, 0, True), (0, 0, False), (1, 0, False))
 # The tensors that have a gradient, first those of the sampling.
 PLACES = ('x', 'offset', 'weight')
-
-
-def make(
-    N=2, H=4, W=5, E=6, G=1, M=3, R=3, d_state=3, steps=ONE, segment=None,
-    by='token', dtype=F64, grad=False, spread=1.2,
-):  # fmt: skip
-    """Returns size of the map, paths and all tensors by name."""
-    L = H * W
-    paths, tensors = path_arguments(N, L, E, R, d_state, steps, segment, dtype)
-    del tensors['initial_state']
-    generator = torch.Generator().manual_seed(1)
-
-    def normal(*shape):
-        return devices.normal(*shape, generator=generator, dtype=F64)
-
-    places = {
-        'x': tensors.pop('x0'),
-        'offset': spread * normal(N, L, G, M, 2),
-        'weight': normal(N, L, G, M) if by == 'token' else normal(E, M),
-        'anchors': normal(M, 2).round(),
-    }
-    tensors = {
-        k: None if v is None else v.to(dtype) for k, v in (places | tensors).items()
-    }
-    for name, tensor in tensors.items():
-        if tensor is not None and name != 'anchors':
-            tensor.requires_grad_(grad)
-    return (H, W), paths, tensors
 
 
 def run(case, **changes):
