@@ -33,6 +33,8 @@ MOST_SETS = 8
 SPECIAL_PER_CLOCK = 16
 """Exponentials and the like that a multiprocessor makes in a clock, from sm_80 on."""
 
+DRY_RUN = 'cpu: a dry run, which says nothing of a GPU'
+
 Function = Callable[[], object]
 
 
@@ -237,7 +239,7 @@ def describe(device: torch.device, *distributions: str) -> dict[str, str]:
     """What numbers were measured with, TensorFloat32 included."""
     context = describe_machine(*distributions)
     if device.type != 'cuda':
-        return context | {'device': 'cpu: a dry run, which says nothing of a GPU'}
+        return context | {'device': DRY_RUN}
     properties = torch.cuda.get_device_properties(device)
     products = torch.backends.cuda.matmul.allow_tf32
     convolutions = torch.backends.cudnn.allow_tf32
@@ -348,3 +350,34 @@ class Results:
 def read_results(path: Path) -> dict[str, dict]:
     """Benchmarks of a file of `Results`, by name; none if there is no file."""
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def graphed(function: Function, device: torch.device) -> Function:
+    """Captures a call in a CUDA graph.
+
+    Args:
+        function: Is called a few times first; it must read its inputs from tensors
+            that stay, and ask nothing of the CPU.
+        device: Where it runs; on a CPU there are no graphs.
+
+    Returns:
+        A function that replays the graph and returns its outputs, which are the same
+        tensors every time.
+    """
+    if device.type != 'cuda':
+        return function
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            function()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = function()
+
+    def replay() -> object:
+        graph.replay()
+        return outputs
+
+    return replay
