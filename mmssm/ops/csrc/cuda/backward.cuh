@@ -249,7 +249,7 @@ struct BackwardKernel {
     if constexpr (kFull && kSampled) {
 #pragma unroll 1
       for (int done = 0; s.taps && done < kChunkSteps; done += kSome) {
-        load_samples<Rows>(
+        load_samples<Rows, 2>(
             thread, s, after(steps, done), m.table + done, x, p.block * L::kRows,
             m.u + done * L::kPitch, L::kPitch);
       }

@@ -281,7 +281,7 @@ struct ForwardKernel {
     load_dt<T, kTileSteps, kLoaders>(thread, s, p.k, steps, to.table, to.dt);
     if constexpr (kSampled) {
       if (s.taps) {
-        load_samples<Rows>(
+        load_samples<Rows, 4>(
             thread, s, steps, to.table, x, p.block * L::kRows, to.u, L::kPitch);
       }
     }
@@ -312,7 +312,7 @@ struct ForwardKernel {
       for (int done = 0; done < run.count; done += kTileSteps) {
         block.sync();
         is_first = false;
-        const int left = run.count - done, count = left < kTileSteps ? left : kTileSteps;
+        const int count = int(smaller(kTileSteps, run.count - done));
         const Buffer b = buffer_of(s, block.shared(), number);
         number ^= 1;
         make_delta<L, kTileSteps>(s, row, lane, count, bias, dt_weight, b.dt, b.delta);

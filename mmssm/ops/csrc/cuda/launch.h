@@ -187,8 +187,8 @@ void with_backward_layout(const ScanPlan& p, bool is_sampled, const Body& body) 
     const auto with_samples = [&](auto layout) {
       return is_sampled ? body(layout, Is<true>()) : body(layout, Is<false>());
     };
-    if (p.states == 2) {
-      return body(Layout<T, 2, 4, 32>(), Is<false>());
+    if (p.lanes == 2) {
+      return body(Layout<T, 4, 2, 64>(), Is<false>());
     }
     return p.lanes == 1 ? with_samples(Layout<T, 1, 1, 64>())
                         : with_samples(Layout<T, 4, 4, 32>());

@@ -94,7 +94,8 @@ inline ScanPlan plan_backward(const ScanShape& s, int64_t multiprocessors) {
   } else if (s.is_double) {
     set_layout(s, p, 4, 4, 16);
   } else {
-    set_layout(s, p, states_for(s.states, s.is_sampled, 16) / 4, 4, 32);
+    const bool is_half = states_for(s.states, s.is_sampled, 16) == 8;
+    set_layout(s, p, 4, is_half ? 2 : 4, is_half ? 64 : 32);
   }
   set_cuts(s, p, multiprocessors);
   return p;

@@ -99,13 +99,13 @@ MMSSM_DEVICE T channel_scale(const ScanArgs& s, int64_t e, int64_t m) {
   return scale ? scale[e * s.taps_per_group + m] : T(1);
 }
 
-// Samples of a tile into shared memory, in the places of the x of their tokens.
-template <class AnyTile, class T>
+// Samples of a tile into shared memory, in the places of the x of their tokens; kMost
+// samples of a thread at a time, so as not to wait for each by itself.
+template <class AnyTile, int kMost, class T>
 MMSSM_DEVICE void load_samples(
     int thread, const ScanArgs& s, const Steps& steps, const int32_t* table,
     const Columns& from, int first_channel, T* shared, int pitch) {
-  // Several samples at a time, so as not to wait for each by itself.
-  constexpr int kSome = AnyTile::kEach < 4 ? AnyTile::kEach : 4;
+  constexpr int kSome = AnyTile::kEach < kMost ? AnyTile::kEach : kMost;
   AnyTile::each_kind(from, [&](auto name, auto by_column) {
     const typename AnyTile::template Places<decltype(by_column)::value> p(thread);
 #pragma unroll 1
