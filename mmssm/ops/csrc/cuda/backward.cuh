@@ -16,6 +16,7 @@ namespace cuda {
 constexpr int kChunkSteps = int(kCheckpointSteps);
 constexpr int kPieceSteps = 8;
 constexpr int kPieces = kChunkSteps / kPieceSteps;
+constexpr int kBackwardRegisters = 128;
 
 struct BackwardArgs {
   ScanArgs s;
@@ -85,17 +86,19 @@ MMSSM_DEVICE int folded(int thread) {
 
 // kFull: the backward. Otherwise only what a span does to the gradient of its last
 // state: see ForwardKernel.
-template <class L, bool kFull>
+template <class L, bool kFull, bool kSampled>
 struct BackwardKernel {
   using T = typename L::Value;
   using Args = BackwardArgs;
-  static constexpr int kThreads = L::kThreads;
-  static constexpr int kBlocks = L::kBlocks;
+  static constexpr int kThreads = L::kScanners;
+  static constexpr int kBlocks = blocks_to_hold<T>(kThreads, kBackwardRegisters);
   static constexpr int kColumns = 2 * L::kSet;
   static constexpr int kWarps = kThreads / kWarp;
   static_assert(kThreads % kWarp == 0, "whole warps");
-  using Rows = Tile<T, kTileSteps, L::kRows, kThreads>;
-  using States = Tile<T, kTileSteps, L::kSet, kThreads>;
+  // Steps that are loaded and stored at a time.
+  static constexpr int kSome = kThreads < kChunkSteps ? kThreads : kChunkSteps;
+  using Rows = Tile<T, kSome, L::kRows, kThreads, 8>;
+  using States = Tile<T, kSome, L::kSet, kThreads, 8>;
 
   // What is in shared memory.
   struct Memory {
@@ -106,31 +109,34 @@ struct BackwardKernel {
     T *sums;             // (warp, step of a piece, column)
     T *dt;               // (step, r)
     T *dt_weight, *ddt_weight;  // (r, row)
+    int32_t* table;
   };
 
   static MMSSM_DEVICE Memory memory_of(const ScanArgs& s, char* memory) {
     constexpr int kTile = kChunkSteps * L::kPitch;
     Memory m;
-    m.B = reinterpret_cast<T*>(memory);
-    m.C = m.B + kChunkSteps * L::kSet;
-    m.delta = m.C + kChunkSteps * L::kSet;
+    m.table = reinterpret_cast<int32_t*>(memory);
+    m.B = reinterpret_cast<T*>(memory + kChunkSteps * sizeof(int32_t));
+    m.C = m.B + kChunkSteps * L::kStatePitch;
+    m.delta = m.C + kChunkSteps * L::kStatePitch;
     m.dy = m.delta + kTile;
     m.states = m.dy + kTile;
     m.sums = m.states + kPieces * L::kStates * kThreads;
     m.x = m.sums + kWarps * kPieceSteps * kColumns;
-    m.u = s.taps ? m.x + kTile : m.x;
-    m.dt = m.u + kTile;
-    m.dt_weight = m.dt + kChunkSteps * s.rank;
-    m.ddt_weight = m.dt_weight + s.rank * L::kRows;
+    m.u = kSampled && s.taps ? m.x + kTile : m.x;
+    m.dt = m.x + (kSampled ? 2 : 1) * kTile;
+    m.dt_weight = m.dt + kChunkSteps * int(s.rank);
+    m.ddt_weight = m.dt_weight + int(s.rank) * L::kRows;
     return m;
   }
 
   static int64_t shared(const ScanArgs& s) {
-    const int64_t tiles = s.taps ? 4 : 3;
-    return sizeof(T) * (2 * kChunkSteps * L::kSet + tiles * kChunkSteps * L::kPitch +
-                        kPieces * L::kStates * kThreads +
-                        kWarps * kPieceSteps * kColumns +
-                        s.rank * (kChunkSteps + 2 * L::kRows));
+    const int64_t tiles = kSampled ? 4 : 3;
+    return kChunkSteps * int64_t(sizeof(int32_t)) +
+           int64_t(sizeof(T)) *
+               (2 * kChunkSteps * L::kStatePitch + tiles * kChunkSteps * L::kPitch +
+                kPieces * L::kStates * kThreads + kWarps * kPieceSteps * kColumns +
+                s.rank * (kChunkSteps + 2 * L::kRows));
   }
 
   template <class Block>
@@ -140,74 +146,73 @@ struct BackwardKernel {
     const Memory m = memory_of(s, block.shared());
     const int thread = block.thread();
     const int row = thread / L::kLanes, lane = thread % L::kLanes;
-    const int64_t e = p.block * L::kRows + row;
-    const int64_t d0 = p.set * L::kSet + lane * L::kStates;
-    const View& view = s.x[s.source[p.k]];
+    const int e = p.block * L::kRows + row;
+    const int d0 = p.set * L::kSet + lane * L::kStates;
+    const int left = states_left(s, e, d0);
 
-    load_dt_weight<L>(thread, s, p, m.dt_weight);
-    for (int i = thread; i < s.rank * L::kRows; i += kThreads) {
+    load_dt_weight<L, kThreads>(thread, s, p, m.dt_weight);
+    for (int i = thread; i < int(s.rank) * L::kRows; i += kThreads) {
       m.ddt_weight[i] = 0;
     }
     const T D = p.set == 0 && a.skip ? row_weight<T>(s.D, p.k, e, s.channels) : 0;
     const T bias = row_weight<T>(s.dt_bias, p.k, e, s.channels);
-    T A[L::kStates], dA[L::kStates], q[L::kStates];
+    T A[L::kStates], dA[L::kStates] = {}, q[L::kStates];
     T dD = 0, dbias = 0;
-#pragma unroll
-    for (int i = 0; i < L::kStates; ++i) {
-      const bool exists = e < s.channels && d0 + i < s.states;
-      A[i] = exists ? kLog2e<T> * load<T>(s.A, p.k * s.A.stride[0] +
-                                                   e * s.A.stride[1] +
-                                                   (d0 + i) * s.A.stride[2])
-                    : 0;
-      dA[i] = 0;
-    }
+    load_A<L>(s, p.k, e, d0, left, A);
 
-    const int64_t runs = runs_of(s);
-    for (int64_t number = p.part; number < runs; number += s.parts) {
+    const int runs = runs_of(s);
+    for (int number = p.part; number < runs; number += int(s.parts)) {
       const Run run = run_of(s, number);
-      begin(a, run, p.k, e, d0, q);
+      begin(a, run, p.k, e, d0, left, q);
       T sum_delta = 0;
-      const int64_t chunks = (run.count + kChunkSteps - 1) / kChunkSteps;
-      for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
-        const int64_t first = run.start + chunk * kChunkSteps;
-        const int count = int(smaller(kChunkSteps, run.count - chunk * kChunkSteps));
+      const int chunks = (run.count + kChunkSteps - 1) / kChunkSteps;
+      for (int chunk = chunks - 1; chunk >= 0; --chunk) {
+        Steps steps;
+        steps.n = run.n;
+        steps.first = run.start + chunk * kChunkSteps;
+        steps.count = int(smaller(kChunkSteps, run.count - chunk * kChunkSteps));
         block.sync();  // the last chunk is done
-        load_tiles(thread, a, p, run, view, first, count, m);
+        for (int i = thread; i < kChunkSteps; i += kThreads) {
+          m.table[i] = token_in_table(s, p.k, steps, i);
+        }
+        block.sync();
+        load_tiles(thread, a, p, steps, m);
         block.sync();
         make_delta<L, kChunkSteps>(
-            s, row, lane, bias, m.dt_weight, m.dt, m.delta);
+            s, row, lane, steps.count, bias, m.dt_weight, m.dt, m.delta);
         block.warp_sync();
-        clear_rest(row, lane, count, m);
+        clear_rest(row, lane, steps.count, m);
         block.warp_sync();
         if (!kFull) {
-          carry_back(s, row, lane, count, A, m, q, sum_delta);
+          carry_back(row, lane, steps.count, A, m, q, sum_delta);
           continue;
         }
-        const int pieces = (count + kPieceSteps - 1) / kPieceSteps;
-        keep_states(s, run, p.k, first, pieces, e, d0, row, lane, thread, A, m);
+        const int pieces = (steps.count + kPieceSteps - 1) / kPieceSteps;
+        keep_states(
+            s, run, p.k, steps.first, pieces, e, d0, left, row, lane, thread, A, m);
         for (int piece = pieces - 1; piece >= 0; --piece) {
           piece_back(
               block, row, lane, thread, piece * kPieceSteps, A, D, m, q, dA, dD,
               dbias, s.softplus);
           block.sync();
-          add_warps(thread, a, p, run, first, count, piece * kPieceSteps, m);
+          add_warps(thread, a, p, steps, piece * kPieceSteps, m);
           block.sync();
         }
-        const Rectangle x_to = rectangle(
+        const Columns x_to = columns_of(
             a.x, run.n * a.x.stride[0] + p.k * a.x.stride[3] + p.set * a.x.stride[4],
             1, 2, p.block * L::kRows, s.channels, L::kRows);
-        store_rows(thread, s, p.k, first, count, x_to, m.u);
+        store_rows(thread, steps, x_to, m.table, m.u);
         if (s.rank == 0) {
-          const Rectangle dt_to = rectangle(
+          const Columns dt_to = columns_of(
               a.dt,
               run.n * a.dt.stride[0] + p.k * a.dt.stride[1] + p.set * a.dt.stride[4],
               2, 3, p.block * L::kRows, s.channels, L::kRows);
-          store_rows(thread, s, p.k, first, count, dt_to, m.delta);
+          store_rows(thread, steps, dt_to, m.table, m.delta);
         } else {
-          project_back(thread, a, p, run, first, count, m);
+          project_back(thread, a, p, steps, m);
         }
       }
-      end(a, run, p.k, e, d0, q, sum_delta, lane == 0 && p.set == 0);
+      end(a, run, p.k, e, d0, left, q, sum_delta, lane == 0 && p.set == 0);
     }
     if (kFull) {
       block.sync();
@@ -216,57 +221,66 @@ struct BackwardKernel {
   }
 
  private:
+  using Name = typename NameOf<T>::Name;
+
   static MMSSM_DEVICE void load_tiles(
-      int thread, const Args& a, const BlockPlace& p, const Run& run, const View& view,
-      int64_t first, int count, const Memory& m) {
+      int thread, const Args& a, const BlockPlace& p, const Steps& steps,
+      const Memory& m) {
     const ScanArgs& s = a.s;
-    const Rectangle y_from = rectangle(
-        a.y, run.n * a.y.stride[0] + p.k * a.y.stride[3], 1, 2, p.block * L::kRows,
-        s.channels, L::kRows);
-    const Rectangle C_from = states_of<L>(s, s.C, p, run.n);
-    load_tile<Rows>(thread, s, p.k, first, count, y_from, m.dy, L::kPitch);
-    load_tile<States>(thread, s, p.k, first, count, C_from, m.C, L::kSet);
-    if (s.rank == 0) {
-      load_tile<Rows>(
-          thread, s, p.k, first, count, steps_of<L>(s, s.dt, p, run.n), m.delta,
-          L::kPitch);
-    }
-    load_dt<L>(thread, s, run, p.k, first, count, kChunkSteps, m.dt);
-    if (!kFull) {
-      return;
-    }
-    const Rectangle x_from = channels_of<L>(s, view, p, run.n * view.stride[0]);
-    load_tile<Rows>(thread, s, p.k, first, count, x_from, m.x, L::kPitch);
-    if (s.taps) {
+    const Columns x = source_of<L>(s, p, steps.n);
+    const int rows = !kFull ? 1 : 2;
 #pragma unroll 1
-      for (int done = 0; done < kChunkSteps; done += kTileSteps) {
-        load_samples<Rows>(
-            thread, s, run.n, p.k, first + done, count - done, x_from,
-            p.block * L::kRows, m.u + done * L::kPitch, L::kPitch);
+    for (int i = s.rank == 0 ? -1 : 0; i < rows; ++i) {
+      const Columns from =
+          i < 0    ? steps_of<L>(s, s.dt, p, steps.n)
+          : i == 0 ? channels_of<L>(
+                         s, a.y, p, steps.n * a.y.stride[0] + p.k * a.y.stride[3])
+                   : x;
+      T* to = i < 0 ? m.delta : i == 0 ? m.dy : m.x;
+      load_tile<Rows>(thread, steps, from, m.table, to, L::kPitch);
+    }
+#pragma unroll 1
+    for (int i = 0; i < (kFull ? 2 : 1); ++i) {
+      load_tile<States>(
+          thread, steps, states_of<L>(s, i == 0 ? s.C : s.B, p, steps.n), m.table,
+          i == 0 ? m.C : m.B, L::kStatePitch);
+    }
+    load_dt<T, kChunkSteps, kThreads>(thread, s, p.k, steps, m.table, m.dt);
+    if constexpr (kFull && kSampled) {
+#pragma unroll 1
+      for (int done = 0; s.taps && done < kChunkSteps; done += kSome) {
+        load_samples<Rows, 2>(
+            thread, s, after(steps, done), m.table + done, x, p.block * L::kRows,
+            m.u + done * L::kPitch, L::kPitch);
       }
     }
-    load_tile<States>(
-        thread, s, p.k, first, count, states_of<L>(s, s.B, p, run.n), m.B, L::kSet);
+  }
+
+  static MMSSM_DEVICE Steps after(const Steps& steps, int done) {
+    Steps rest = steps;
+    rest.first += done;
+    rest.count -= done;
+    return rest;
   }
 
   template <class AnyTile>
   static MMSSM_DEVICE void load_tile(
-      int thread, const ScanArgs& s, int64_t k, int64_t first, int count,
-      const Rectangle& from, T* to, int pitch) {
+      int thread, const Steps& steps, const Columns& from, const int32_t* table, T* to,
+      int pitch) {
 #pragma unroll 1
-    for (int done = 0; done < kChunkSteps; done += kTileSteps) {
+    for (int done = 0; done < kChunkSteps; done += kSome) {
       AnyTile::load(
-          thread, s, k, first + done, count - done, from, to + done * pitch, pitch);
+          thread, table + done, steps.count - done, from, to + done * pitch, pitch);
     }
   }
 
   static MMSSM_DEVICE void store_rows(
-      int thread, const ScanArgs& s, int64_t k, int64_t first, int count,
-      const Rectangle& to, const T* from) {
+      int thread, const Steps& steps, const Columns& to, const int32_t* table,
+      const T* from) {
 #pragma unroll 1
-    for (int done = 0; done < count; done += kTileSteps) {
+    for (int done = 0; done < steps.count; done += kSome) {
       Rows::store(
-          thread, s, k, first + done, count - done, to, from + done * L::kPitch,
+          thread, table + done, steps.count - done, to, from + done * L::kPitch,
           L::kPitch);
     }
   }
@@ -279,36 +293,35 @@ struct BackwardKernel {
   }
 
   static MMSSM_DEVICE void begin(
-      const Args& a, const Run& run, int64_t k, int64_t e, int64_t d0,
+      const Args& a, const Run& run, int k, int e, int d0, int left,
       T (&q)[L::kStates]) {
     const ScanArgs& s = a.s;
+    if (kFull && s.spans > 1) {
+      load_states(
+          Name(), s.carry, carry_at(a, run, k, d0, e), s.channels, left, q);
+    } else if (kFull && a.last_state.data) {
+      const View& v = a.last_state;
+      load_states(v, state_at(v, run.n, k, run.segment, e, d0), left, q);
+    } else {
 #pragma unroll
-    for (int i = 0; i < L::kStates; ++i) {
-      q[i] = 0;
-      if (!kFull || e >= s.channels || d0 + i >= s.states) {
-        continue;
-      }
-      if (s.spans > 1) {
-        q[i] = static_cast<const T*>(s.carry)[carry_at(a, run, k, d0 + i, e)];
-      } else if (a.last_state.data) {
-        q[i] = load<T>(
-            a.last_state, state_at(a.last_state, run.n, k, run.segment, e, d0 + i));
+      for (int i = 0; i < L::kStates; ++i) {
+        q[i] = 0;
       }
     }
   }
 
   static MMSSM_DEVICE int64_t carry_at(
-      const Args& a, const Run& run, int64_t k, int64_t d, int64_t e) {
+      const Args& a, const Run& run, int k, int d, int e) {
     return ((run.number * a.s.paths + k) * a.set_states + d) * a.s.channels + e;
   }
 
   static MMSSM_DEVICE void carry_back(
-      const ScanArgs& s, int row, int lane, int count, const T (&A)[L::kStates],
-      const Memory& m, T (&q)[L::kStates], T& sum_delta) {
+      int row, int lane, int count, const T (&A)[L::kStates], const Memory& m,
+      T (&q)[L::kStates], T& sum_delta) {
     for (int t = count - 1; t >= 0; --t) {
       const T step = m.delta[t * L::kPitch + row], g = m.dy[t * L::kPitch + row];
       T c[L::kStates];
-      load_row(c, m.C + t * L::kSet + lane * L::kStates);
+      load_row(c, m.C + t * L::kStatePitch + lane * L::kStates);
 #pragma unroll
       for (int i = 0; i < L::kStates; ++i) {
         q[i] = exp2_of(step * A[i]) * (c[i] * g + q[i]);
@@ -319,25 +332,19 @@ struct BackwardKernel {
 
   // The states before each piece of the chunk.
   static MMSSM_DEVICE void keep_states(
-      const ScanArgs& s, const Run& run, int64_t k, int64_t first, int pieces,
-      int64_t e, int64_t d0, int row, int lane, int thread,
-      const T (&A)[L::kStates], const Memory& m) {
-    T h[L::kStates];
-    const int64_t within = first - run.segment * s.segment;
-#pragma unroll
-    for (int i = 0; i < L::kStates; ++i) {
-      h[i] = 0;
-      if (e >= s.channels || d0 + i >= s.states) {
-        continue;
-      }
-      if (within > 0) {
-        h[i] = static_cast<const T*>(s.checkpoints)[checkpoint_at(
-            s, run, k, within / kCheckpointSteps - 1, d0 + i, e)];
-      } else if (s.initial_state.data) {
-        h[i] = load<T>(
-            s.initial_state,
-            state_at(s.initial_state, run.n, k, run.segment, e, d0 + i));
-      }
+      const ScanArgs& s, const Run& run, int k, int first, int pieces, int e, int d0,
+      int left, int row, int lane, int thread, const T (&A)[L::kStates],
+      const Memory& m) {
+    T h[L::kStates] = {};
+    const int within = first - run.segment * int(s.segment);
+    if (within > 0) {
+      const int slot = within / int(kCheckpointSteps) - 1;
+      load_states(
+          Name(), s.checkpoints, checkpoint_at(s, run, k, slot, d0, e), s.channels,
+          left, h);
+    } else if (s.initial_state.data) {
+      const View& v = s.initial_state;
+      load_states(v, state_at(v, run.n, k, run.segment, e, d0), left, h);
     }
     for (int piece = 0; piece < pieces; ++piece) {
 #pragma unroll
@@ -351,7 +358,7 @@ struct BackwardKernel {
         const T step = m.delta[t * L::kPitch + row];
         const T drive = step * m.u[t * L::kPitch + row];
         T b[L::kStates];
-        load_row(b, m.B + t * L::kSet + lane * L::kStates);
+        load_row(b, m.B + t * L::kStatePitch + lane * L::kStates);
 #pragma unroll
         for (int i = 0; i < L::kStates; ++i) {
           h[i] = exp2_of(step * A[i]) * h[i] + drive * b[i];
@@ -378,7 +385,7 @@ struct BackwardKernel {
       const int at = (start + t) * L::kPitch + row;
       const T step = m.delta[at], drive = step * m.u[at];
       T b[L::kStates];
-      load_row(b, m.B + (start + t) * L::kSet + lane * L::kStates);
+      load_row(b, m.B + (start + t) * L::kStatePitch + lane * L::kStates);
 #pragma unroll
       for (int i = 0; i < L::kStates; ++i) {
         before[t][i] = h[i];
@@ -391,8 +398,8 @@ struct BackwardKernel {
       const int at = (start + t) * L::kPitch + row;
       const T step = m.delta[at], u = m.u[at], x = m.x[at], g = m.dy[at];
       T b[L::kStates], c[L::kStates], both[2 * L::kStates];
-      load_row(b, m.B + (start + t) * L::kSet + lane * L::kStates);
-      load_row(c, m.C + (start + t) * L::kSet + lane * L::kStates);
+      load_row(b, m.B + (start + t) * L::kStatePitch + lane * L::kStates);
+      load_row(c, m.C + (start + t) * L::kStatePitch + lane * L::kStates);
       T by_B = 0, by_A = 0;
 #pragma unroll
       for (int i = 0; i < L::kStates; ++i) {
@@ -432,11 +439,11 @@ struct BackwardKernel {
 
   // Adds the warps' sums of a piece up.
   static MMSSM_DEVICE void add_warps(
-      int thread, const Args& a, const BlockPlace& p, const Run& run, int64_t first,
-      int count, int start, const Memory& m) {
+      int thread, const Args& a, const BlockPlace& p, const Steps& steps, int start,
+      const Memory& m) {
     for (int i = thread; i < kPieceSteps * kColumns; i += kThreads) {
       const int t = i / kColumns, column = i % kColumns;
-      if (start + t >= count) {
+      if (start + t >= steps.count) {
         continue;
       }
       T sum = 0;
@@ -447,35 +454,34 @@ struct BackwardKernel {
       const int64_t to = column < L::kSet
                              ? p.set * L::kSet + column
                              : a.set_states + p.set * L::kSet + column - L::kSet;
-      tokens_of(a, p, run, first + start + t)[to] = sum;
+      sums_of(a, p, steps.n, m.table[start + t])[to] = sum;
     }
   }
 
-  static MMSSM_DEVICE T* tokens_of(
-      const Args& a, const BlockPlace& p, const Run& run, int64_t step) {
+  static MMSSM_DEVICE T* sums_of(
+      const Args& a, const BlockPlace& p, int n, int token) {
     const ScanArgs& s = a.s;
-    const int64_t row = ((p.block * s.batch + run.n) * s.paths + p.k) * s.tokens +
-                        token_of(s, p.k, step);
+    const int64_t row = ((p.block * s.batch + n) * s.paths + p.k) * s.tokens + token;
     return static_cast<T*>(a.tokens) + row * token_columns(a);
   }
 
   // From the gradient of the step sizes to those of dt and its weights.
   static MMSSM_DEVICE void project_back(
-      int thread, const Args& a, const BlockPlace& p, const Run& run, int64_t first,
-      int count, const Memory& m) {
+      int thread, const Args& a, const BlockPlace& p, const Steps& steps,
+      const Memory& m) {
     const int rank = int(a.s.rank);
-    for (int i = thread; i < count * rank; i += kThreads) {
+    for (int i = thread; i < steps.count * rank; i += kThreads) {
       const int t = i / rank, r = i % rank;
       T sum = 0;
       for (int row = 0; row < L::kRows; ++row) {
         sum += m.delta[t * L::kPitch + row] * m.dt_weight[r * L::kRows + row];
       }
-      tokens_of(a, p, run, first + t)[2 * a.set_states + p.set * rank + r] = sum;
+      sums_of(a, p, steps.n, m.table[t])[2 * a.set_states + p.set * rank + r] = sum;
     }
     for (int i = thread; i < rank * L::kRows; i += kThreads) {
       const int r = i / L::kRows, row = i % L::kRows;
       T sum = m.ddt_weight[i];
-      for (int t = 0; t < count; ++t) {
+      for (int t = 0; t < steps.count; ++t) {
         sum += m.delta[t * L::kPitch + row] * m.dt[t * rank + r];
       }
       m.ddt_weight[i] = sum;
@@ -483,31 +489,24 @@ struct BackwardKernel {
   }
 
   static MMSSM_DEVICE void end(
-      const Args& a, const Run& run, int64_t k, int64_t e, int64_t d0,
+      const Args& a, const Run& run, int k, int e, int d0, int left,
       const T (&q)[L::kStates], T sum_delta, bool is_first) {
     const ScanArgs& s = a.s;
-    const bool is_wanted = kFull && a.initial_state.data && run.span == 0;
-#pragma unroll
-    for (int i = 0; i < L::kStates; ++i) {
-      if (e >= s.channels || d0 + i >= s.states) {
-        continue;
+    if (!kFull) {
+      store_states(
+          Name(), s.carry, carry_at(a, run, k, d0, e), s.channels, left, q);
+      if (is_first && e < s.channels) {
+        static_cast<T*>(s.decay)[(run.number * s.paths + k) * s.channels + e] =
+            sum_delta;
       }
-      if (is_wanted) {
-        store<T>(
-            a.initial_state,
-            state_at(a.initial_state, run.n, k, run.segment, e, d0 + i), q[i]);
-      }
-      if (!kFull) {
-        static_cast<T*>(s.carry)[carry_at(a, run, k, d0 + i, e)] = q[i];
-      }
-    }
-    if (!kFull && is_first && e < s.channels) {
-      static_cast<T*>(s.decay)[(run.number * s.paths + k) * s.channels + e] = sum_delta;
+    } else if (a.initial_state.data && run.span == 0) {
+      const View& v = a.initial_state;
+      store_states(v, state_at(v, run.n, k, run.segment, e, d0), left, q);
     }
   }
 
   static MMSSM_DEVICE void store_weights(
-      int thread, const Args& a, const BlockPlace& p, int64_t e, int64_t d0, int lane,
+      int thread, const Args& a, const BlockPlace& p, int e, int d0, int lane,
       const T (&dA)[L::kStates], T dD, T dbias, const Memory& m) {
     const ScanArgs& s = a.s;
     const int64_t columns = weight_columns(a);
@@ -515,17 +514,14 @@ struct BackwardKernel {
             (p.part * s.paths + p.k) * columns * s.channels;
     const int64_t rest = a.set_states + p.set * (2 + s.rank);
     if (e < s.channels) {
-#pragma unroll
-      for (int i = 0; i < L::kStates; ++i) {
-        to[(d0 + i) * s.channels + e] = dA[i];
-      }
+      store_states(Name(), to, d0 * s.channels + e, s.channels, L::kStates, dA);
       if (lane == 0) {
         to[rest * s.channels + e] = dD;
         to[(rest + 1) * s.channels + e] = dbias;
       }
     }
-    for (int i = thread; i < s.rank * L::kRows; i += kThreads) {
-      const int64_t r = i / L::kRows, channel = p.block * L::kRows + i % L::kRows;
+    for (int i = thread; i < int(s.rank) * L::kRows; i += kThreads) {
+      const int r = i / L::kRows, channel = p.block * L::kRows + i % L::kRows;
       if (channel < s.channels) {
         to[(rest + 2 + r) * s.channels + channel] = m.ddt_weight[i];
       }

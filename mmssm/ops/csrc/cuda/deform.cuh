@@ -31,9 +31,14 @@ struct SampleKernel {
     const int64_t n = row / s.tokens, l = row % s.tokens;
     const View& x = s.x[0];
     const int64_t base = n * x.stride[0] + e * x.stride[2];
-    const T sum = sample_token<T>(s, n, l, e, [&](int64_t token) {
-      return load<T>(x, base + token * x.stride[1]);
-    });
+    const MapTap<T>* tap = taps_of<T>(s, n, l, e);
+    T sum = 0;
+#pragma unroll 2
+    for (int64_t m = 0; m < s.taps_per_group; ++m) {
+      sum += channel_scale<T>(s, e, m) * between(tap[m], [&](int64_t token) {
+        return load<T>(x, base + token * x.stride[1]);
+      });
+    }
     store<T>(a.y, n * a.y.stride[0] + l * a.y.stride[1] + e * a.y.stride[2], sum);
   }
 };

@@ -28,6 +28,15 @@ MMSSM_DEVICE To bits_as(From from) {
 
 MMSSM_DEVICE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// The same value, which the compiler does not know to be the same: what is calculated
+// from it is not calculated ahead of a loop and kept in registers that the loop needs.
+MMSSM_DEVICE int64_t afresh(int64_t value) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+l"(value));
+#endif
+  return value;
+}
+
 // Neighbouring values of shared memory, loaded 16 bytes at a time where they can be.
 template <int kCount, class T>
 MMSSM_DEVICE void load_row(T (&to)[kCount], const T* from) {

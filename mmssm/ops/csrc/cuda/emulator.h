@@ -7,6 +7,7 @@
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -30,6 +31,8 @@ struct EmulatedBlock {
   int64_t index() const;
   void sync() const;
   void warp_sync() const;
+  template <int kThreads>
+  void sync_some() const;
   char* shared() const;
   template <class T>
   T shuffle_xor(T value, int mask) const;
@@ -37,6 +40,8 @@ struct EmulatedBlock {
 
 class Emulator {
  public:
+  enum Meeting { kOfBlock, kOfSome, kOfWarp, kMeetings };
+
   Emulator() {
     const char* order = std::getenv("MMSSM_EMULATOR_ORDER");
     is_reverse_ = order && std::string(order) == "reverse";
@@ -57,7 +62,7 @@ class Emulator {
         fiber.stack.reset(new char[kStack]);
       }
       fiber.is_done = false;
-      fiber.meetings = fiber.warp_meetings = 0;
+      std::fill_n(fiber.meetings, int(kMeetings), 0);
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = fiber.stack.get();
       fiber.context.uc_stack.ss_size = kStack;
@@ -81,32 +86,24 @@ class Emulator {
   }
 
   int64_t index() const { return index_; }
+  size_t threads() const { return fibers_.size(); }
   char* shared() { return shared_.data(); }
   double* slot(int thread) { return &slots_[size_t(thread)]; }
 
-  void meet(int thread) {
-    const int64_t mine = ++fibers_[size_t(thread)].meetings;
-    wait(thread, [&] {
-      for (const Fiber& fiber : fibers_) {
-        if (!fiber.is_done && fiber.meetings < mine) {
+  // Makes a thread wait for those of [first, end) that have not ended.
+  void meet(int thread, Meeting meeting, size_t first, size_t end) {
+    const int64_t mine = ++fibers_[size_t(thread)].meetings[meeting];
+    const auto all_are_there = [&] {
+      for (size_t i = first; i < end && i < fibers_.size(); ++i) {
+        if (!fibers_[i].is_done && fibers_[i].meetings[meeting] < mine) {
           return false;
         }
       }
       return true;
-    });
-  }
-
-  void meet_warp(int thread) {
-    const int64_t mine = ++fibers_[size_t(thread)].warp_meetings;
-    const size_t first = size_t(thread / kWarp * kWarp);
-    wait(thread, [&] {
-      for (size_t i = first; i < first + kWarp && i < fibers_.size(); ++i) {
-        if (!fibers_[i].is_done && fibers_[i].warp_meetings < mine) {
-          return false;
-        }
-      }
-      return true;
-    });
+    };
+    do {  // The others at least get a turn.
+      swapcontext(&fibers_[size_t(thread)].context, &main_);
+    } while (!all_are_there());
   }
 
  private:
@@ -116,16 +113,8 @@ class Emulator {
     ucontext_t context;
     std::unique_ptr<char[]> stack;
     bool is_done = true;
-    int64_t meetings = 0, warp_meetings = 0;
+    int64_t meetings[kMeetings] = {};
   };
-
-  template <class Ready>
-  void wait(int thread, const Ready& ready) {
-    // The others at least get a turn.
-    do {
-      swapcontext(&fibers_[size_t(thread)].context, &main_);
-    } while (!ready());
-  }
 
   static void enter(unsigned low, unsigned high, int thread) {
     auto* self = reinterpret_cast<Emulator*>(uintptr_t(uint64_t(high) << 32 | low));
@@ -144,17 +133,28 @@ class Emulator {
 };
 
 inline int64_t EmulatedBlock::index() const { return emulator->index(); }
-inline void EmulatedBlock::sync() const { emulator->meet(number); }
-inline void EmulatedBlock::warp_sync() const { emulator->meet_warp(number); }
+inline void EmulatedBlock::sync() const {
+  emulator->meet(number, Emulator::kOfBlock, 0, emulator->threads());
+}
+inline void EmulatedBlock::warp_sync() const {
+  const size_t first = size_t(number / kWarp * kWarp);
+  emulator->meet(number, Emulator::kOfWarp, first, first + kWarp);
+}
 inline char* EmulatedBlock::shared() const { return emulator->shared(); }
+
+template <int kThreads>
+void EmulatedBlock::sync_some() const {
+  const size_t end = emulator->threads();
+  emulator->meet(number, Emulator::kOfSome, end - kThreads, end);
+}
 
 template <class T>
 T EmulatedBlock::shuffle_xor(T value, int mask) const {
   std::memcpy(emulator->slot(number), &value, sizeof value);
-  emulator->meet_warp(number);
+  warp_sync();
   T other;
   std::memcpy(&other, emulator->slot(number ^ mask), sizeof other);
-  emulator->meet_warp(number);
+  warp_sync();
   return other;
 }
 

@@ -14,7 +14,15 @@ namespace cuda {
 struct GpuBlock {
   __device__ __forceinline__ int thread() const { return int(threadIdx.x); }
   __device__ __forceinline__ int64_t index() const { return blockIdx.x; }
-  __device__ __forceinline__ void sync() const { __syncthreads(); }
+  // Warps may meet at different places of the program: not so with __syncthreads.
+  __device__ __forceinline__ void sync() const {
+    asm volatile("bar.sync 0;" ::: "memory");
+  }
+  // Of the block's last kThreads threads, which are whole warps.
+  template <int kThreads>
+  __device__ __forceinline__ void sync_some() const {
+    asm volatile("bar.sync 1, %0;" ::"n"(kThreads) : "memory");
+  }
   __device__ __forceinline__ void warp_sync() const { __syncwarp(); }
   template <class T>
   __device__ __forceinline__ T shuffle_xor(T value, int mask) const {

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -47,15 +48,35 @@ View token_buffer(void* data, int64_t tokens, int64_t channels) {
 }
 
 inline ScanShape shape_of(const Scan& s, bool is_double) {
-  return {s.batch,  s.paths,   s.tokens,   s.channels,
-          s.states, s.segment, s.segments, is_double};
+  return {s.batch,   s.paths,    s.tokens,  s.channels,          s.states,
+          s.segment, s.segments, is_double, s.deform != nullptr};
+}
+
+// Elements from one of several views, which are evenly apart, to the next.
+inline int64_t apart(const View* views, int64_t count) {
+  if (count < 2) {
+    return 0;
+  }
+  const int64_t bytes =
+      static_cast<char*>(views[1].data) - static_cast<char*>(views[0].data);
+  return bytes / size_of(views[0].dtype);
 }
 
 inline ScanArgs scan_args(const Scan& s, const ScanPlan& plan) {
-  if (s.paths > kMaxPaths || s.sources > kMaxPaths) {
+  if (s.merge && s.paths > kMaxPaths) {
     throw std::runtime_error(
         "mmssm: on CUDA a scan has at most " + std::to_string(kMaxPaths) +
-        " paths or groups, got " + std::to_string(s.paths));
+        " paths, got " + std::to_string(s.paths));
+  }
+  // Kernels count these in 32 bits; offsets in memory have 64.
+  const int64_t runs = s.batch * s.segments * plan.spans;
+  for (const int64_t count : {s.tokens, s.channels, s.states, s.paths, runs}) {
+    if (count > INT32_MAX / 2) {
+      throw std::runtime_error(
+          "mmssm: on CUDA a scan has less than 2^30 tokens, channels, states, paths "
+          "and samples times segments, got " +
+          std::to_string(count));
+    }
   }
   ScanArgs a = {};
   a.batch = s.batch;
@@ -69,14 +90,16 @@ inline ScanArgs scan_args(const Scan& s, const ScanPlan& plan) {
   a.sources = s.sources;
   a.softplus = s.softplus;
   a.index = s.index;
-  for (int64_t k = 0; k < s.paths; ++k) {
+  a.merge = s.merge;
+  for (int64_t k = 0; s.merge && k < s.paths; ++k) {
     a.row[k] = s.rows ? s.rows[k] : 0;
     a.reverse[k] = s.reverse && s.reverse[k];
-    a.source[k] = int(s.source ? s.source[k] : k);
+    a.source[k] = int(s.source[k]);
   }
-  for (int64_t i = 0; i < s.sources; ++i) {
+  for (int64_t i = 0; i < (s.merge ? s.sources : 1); ++i) {
     a.x[i] = s.x[i];
   }
+  a.apart = s.merge ? 0 : apart(s.x, s.sources);
   a.dt = s.dt;
   a.A = s.A;
   a.B = s.B;
@@ -103,6 +126,7 @@ inline ScanArgs sample_args(const DeformSample& d) {
   a.tokens = d.rows * d.columns;
   a.channels = d.channels;
   a.paths = a.sources = 1;
+  a.merge = true;
   a.blocks = a.sets = a.spans = a.parts = a.segments = 1;
   return a;
 }
@@ -127,35 +151,47 @@ void find_taps(Launcher& launcher, const DeformSample& d, ScanArgs& s) {
   launch_threads<FindTapsKernel<T>>(launcher, args);
 }
 
-// Call `body` with the layout of a plan.
+template <bool kValue>
+struct Is {
+  static constexpr bool value = kValue;
+};
+
+// Call `body` with the layout of a plan and whether there may be samples. Those in
+// double are always ready for samples, which is less to compile.
 template <class T, class Body>
-void with_forward_layout(const ScanPlan& p, const Body& body) {
-  if (p.lanes == 4) {
-    return body(Layout<T, 4, 4, 32>());
-  }
-  if (p.states == 1) {
-    return body(Layout<T, 1, 1, 64>());
-  }
-  if (p.states == 4) {
-    return body(Layout<T, 4, 1, 64>());
-  }
-  if constexpr (sizeof(T) == 4) {
-    return p.states == 8 ? body(Layout<T, 8, 1, 64>()) : body(Layout<T, 16, 1, 64>());
+void with_forward_layout(const ScanPlan& p, bool is_sampled, const Body& body) {
+  if constexpr (sizeof(T) == 8) {
+    return p.lanes == 1 ? body(Layout<T, 1, 1, 64>(), Is<true>())
+                        : body(Layout<T, 4, 4, 32>(), Is<true>());
+  } else {
+    const auto with_samples = [&](auto layout) {
+      return is_sampled ? body(layout, Is<true>()) : body(layout, Is<false>());
+    };
+    if (p.lanes == 4) {
+      return with_samples(Layout<T, 4, 4, 32>());
+    }
+    if (p.states == 8) {
+      return body(Layout<T, 8, 1, 64>(), Is<false>());
+    }
+    return p.states == 1 ? with_samples(Layout<T, 1, 1, 64>())
+                         : with_samples(Layout<T, 16, 1, 64>());
   }
 }
 
 template <class T, class Body>
-void with_backward_layout(const ScanPlan& p, const Body& body) {
+void with_backward_layout(const ScanPlan& p, bool is_sampled, const Body& body) {
   if constexpr (sizeof(T) == 8) {
-    return p.lanes == 1 ? body(Layout<T, 1, 1, 32>()) : body(Layout<T, 4, 4, 16>());
+    return p.lanes == 1 ? body(Layout<T, 1, 1, 32>(), Is<true>())
+                        : body(Layout<T, 4, 4, 16>(), Is<true>());
   } else {
-    if (p.lanes == 1) {
-      return body(Layout<T, 1, 1, 64>());
+    const auto with_samples = [&](auto layout) {
+      return is_sampled ? body(layout, Is<true>()) : body(layout, Is<false>());
+    };
+    if (p.lanes == 2) {
+      return body(Layout<T, 4, 2, 64>(), Is<false>());
     }
-    if (p.states == 1) {
-      return body(Layout<T, 1, 4, 32>());
-    }
-    return p.states == 2 ? body(Layout<T, 2, 4, 32>()) : body(Layout<T, 4, 4, 32>());
+    return p.lanes == 1 ? with_samples(Layout<T, 1, 1, 64>())
+                        : with_samples(Layout<T, 4, 4, 32>());
   }
 }
 
@@ -228,11 +264,12 @@ void run_forward(Launcher& launcher, const Scan& scan) {
             s.batch * s.paths * s.sets * s.tokens * s.channels * int64_t(sizeof(T))),
         s);
   }
-  with_forward_layout<T>(plan, [&](auto layout) {
+  with_forward_layout<T>(plan, scan.deform, [&](auto layout, auto is_sampled) {
     using L = decltype(layout);
-    carry<ForwardKernel<L, false>, Launcher, T, false>(
+    constexpr bool kSampled = decltype(is_sampled)::value;
+    carry<ForwardKernel<L, false, kSampled>, Launcher, T, false>(
         launcher, args, s.sets * L::kSet, s.initial_state);
-    launch_scan<ForwardKernel<L, true>>(launcher, args);
+    launch_scan<ForwardKernel<L, true, kSampled>>(launcher, args);
   });
   if (scan.merge && buffers) {
     sum_paths<T>(launcher, s, args.y.data, scan.y);
@@ -292,11 +329,7 @@ void run_backward(Launcher& launcher, const Scan& scan, const ScanGrad& grad) {
                          (!scan.merge || (s.paths == 1 && s.sources == 1));
   if (is_direct) {
     args.x = grad.x[0];
-    const View& last = grad.x[s.sources - 1];
-    const int64_t apart = static_cast<char*>(last.data) -
-                          static_cast<char*>(grad.x[0].data);
-    args.x.stride[3] =
-        s.sources > 1 ? apart / size_of(last.dtype) / (s.sources - 1) : 0;
+    args.x.stride[3] = apart(grad.x, s.sources);
     args.x.stride[4] = 0;
   } else {
     args.x = path_buffer<T>(launcher.allocate(path_values * size), s);
@@ -317,11 +350,12 @@ void run_backward(Launcher& launcher, const Scan& scan, const ScanGrad& grad) {
   args.weights =
       launcher.allocate(s.parts * s.paths * weight_columns * s.channels * size);
 
-  with_backward_layout<T>(plan, [&](auto layout) {
+  with_backward_layout<T>(plan, scan.deform, [&](auto layout, auto is_sampled) {
     using L = decltype(layout);
-    carry<BackwardKernel<L, false>, Launcher, T, true>(
+    constexpr bool kSampled = decltype(is_sampled)::value;
+    carry<BackwardKernel<L, false, false>, Launcher, T, true>(
         launcher, args, args.set_states, grad.last_state);
-    launch_scan<BackwardKernel<L, true>>(launcher, args);
+    launch_scan<BackwardKernel<L, true, kSampled>>(launcher, args);
   });
   launch_threads<ReduceTokensKernel<T>>(launcher, {args, grad.B, grad.C, grad.dt});
   launch_threads<ReduceWeightsKernel<T>>(

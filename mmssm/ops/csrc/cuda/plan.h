@@ -20,7 +20,7 @@ constexpr int64_t kLeastSpan = 2 * kCheckpointSteps;
 
 struct ScanShape {
   int64_t batch, paths, tokens, channels, states, segment, segments;
-  bool is_double;
+  bool is_double, is_sampled;
 };
 
 struct ScanPlan {
@@ -68,17 +68,19 @@ inline void set_cuts(const ScanShape& s, ScanPlan& p, int64_t multiprocessors) {
   p.parts = p.parts < 1 ? 1 : p.parts < runs ? p.parts : runs;
 }
 
+// States of a thread: of the usual numbers, and of any other the next larger.
+inline int64_t states_for(int64_t states, bool is_sampled, int64_t most) {
+  const int64_t fewest = is_sampled ? most : 8;
+  const int64_t fitting = states <= 1 ? 1 : states <= fewest ? fewest : most;
+  return fitting < most ? fitting : most;
+}
+
 inline ScanPlan plan_forward(const ScanShape& s, int64_t multiprocessors) {
   ScanPlan p = {};
   p.spans = 1;
-  const int64_t most = s.is_double ? 4 : 16;
-  int64_t states = 1;
-  while (states < s.states && states < most) {
-    states *= states == 1 ? 4 : 2;
-  }
-  set_layout(s, p, states, 1, 64);
+  set_layout(s, p, states_for(s.states, s.is_sampled, 16), 1, 64);
   const bool is_few = warps_of(s, p) < multiprocessors * kEnoughWarps;
-  if (s.states > 8 && (s.is_double || is_few)) {
+  if (p.states > 1 && (s.is_double || (is_few && p.states > 8))) {
     set_layout(s, p, 4, 4, 32);
   }
   set_cuts(s, p, multiprocessors);
@@ -92,7 +94,8 @@ inline ScanPlan plan_backward(const ScanShape& s, int64_t multiprocessors) {
   } else if (s.is_double) {
     set_layout(s, p, 4, 4, 16);
   } else {
-    set_layout(s, p, s.states <= 4 ? 1 : s.states <= 8 ? 2 : 4, 4, 32);
+    const bool is_half = states_for(s.states, s.is_sampled, 16) == 8;
+    set_layout(s, p, 4, is_half ? 2 : 4, is_half ? 64 : 32);
   }
   set_cuts(s, p, multiprocessors);
   return p;

@@ -12,7 +12,7 @@ namespace cuda {
 
 // One tap of one token. Tokens are those of the corners, -1 where nothing is read.
 template <class T>
-struct MapTap {
+struct alignas(16) MapTap {
   T weight[4];        // of the corners, times that of the tap if it is by token
   int32_t read[4];    // only where there is a weight: the rest may be NaN
   int32_t corner[4];  // wherever there is a map
@@ -83,48 +83,58 @@ MMSSM_DEVICE T between(const MapTap<T>& tap, const Corner& corner) {
   return sum;
 }
 
-// The sum of the taps of token l in channel e.
-template <class T, class Corner>
-MMSSM_DEVICE T sample_token(
-    const ScanArgs& s, int64_t n, int64_t l, int64_t e, const Corner& corner) {
-  const int64_t group = s.groups == 1 ? 0 : e / (s.channels / s.groups);
-  const MapTap<T>* tap = static_cast<const MapTap<T>*>(s.taps) +
-                         ((n * s.tokens + l) * s.groups + group) * s.taps_per_group;
-  const T* scale = static_cast<const T*>(s.tap_scale);
-  T sum = 0;
-#pragma unroll 1
-  for (int64_t m = 0; m < s.taps_per_group; ++m) {
-    const T value = between(tap[m], corner);
-    sum += scale ? scale[e * s.taps_per_group + m] * value : value;
-  }
-  return sum;
+// The taps of token l, of the channels of e's group.
+template <class T>
+MMSSM_DEVICE const MapTap<T>* taps_of(
+    const ScanArgs& s, int64_t n, int64_t l, int e) {
+  const int group = s.groups == 1 ? 0 : e / int(s.channels / s.groups);
+  return static_cast<const MapTap<T>*>(s.taps) +
+         ((n * s.tokens + l) * s.groups + group) * s.taps_per_group;
 }
 
-// Samples of kSteps steps into shared memory, in the places of the x of their tokens.
-template <class AnyTile, class T>
+// What multiplies tap m in channel e, if its weight is by channel.
+template <class T>
+MMSSM_DEVICE T channel_scale(const ScanArgs& s, int64_t e, int64_t m) {
+  const T* scale = static_cast<const T*>(s.tap_scale);
+  return scale ? scale[e * s.taps_per_group + m] : T(1);
+}
+
+// Samples of a tile into shared memory, in the places of the x of their tokens; kMost
+// samples of a thread at a time, so as not to wait for each by itself.
+template <class AnyTile, int kMost, class T>
 MMSSM_DEVICE void load_samples(
-    int thread, const ScanArgs& s, int64_t n, int64_t k, int64_t first, int count,
-    const Rectangle& from, int64_t first_channel, T* shared, int pitch) {
-  const auto p = AnyTile::places(thread, from.column_stride == 1);
+    int thread, const ScanArgs& s, const Steps& steps, const int32_t* table,
+    const Columns& from, int first_channel, T* shared, int pitch) {
+  constexpr int kSome = AnyTile::kEach < kMost ? AnyTile::kEach : kMost;
+  AnyTile::each_kind(from, [&](auto name, auto by_column) {
+    const typename AnyTile::template Places<decltype(by_column)::value> p(thread);
 #pragma unroll 1
-  for (int i = 0; i < AnyTile::kEach; ++i) {
-    const int step = p.step_at(i), column = p.column_at(i);
-    if (!p.exists(i)) {
-      continue;
+    for (int done = 0; done < AnyTile::kEach; done += kSome) {
+      T sum[kSome] = {};
+#pragma unroll 1
+      for (int64_t m = 0; m < s.taps_per_group; ++m) {
+#pragma unroll
+        for (int i = 0; i < kSome; ++i) {
+          const int step = p.step_at(done + i), column = p.column_at(done + i);
+          if (p.exists(done + i) && step < steps.count && column < from.count) {
+            const int e = first_channel + column;
+            const int64_t base = from.base + column * from.column_stride;
+            const T value = between(
+                taps_of<T>(s, steps.n, table[step], e)[m], [&](int64_t l) {
+                  return load_as<T>(name, from.data, base + l * from.token_stride);
+                });
+            sum[i] += channel_scale<T>(s, e, m) * value;
+          }
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kSome; ++i) {
+        if (p.exists(done + i)) {
+          shared[p.step_at(done + i) * pitch + p.column_at(done + i)] = sum[i];
+        }
+      }
     }
-    T sum = 0;
-    if (step < count && column < from.columns) {
-      const int64_t base = from.base + column * from.column_stride;
-      with_dtype<T>(from.dtype, [&](auto name) {
-        sum = sample_token<T>(
-            s, n, token_of(s, k, first + step), first_channel + column,
-            [&](int64_t l) {
-              return load_as<T>(name, from.data, base + l * from.token_stride);
-            });
-      });
-    }
-    shared[step * pitch + column] = sum;
-  }
+  });
 }
 
 }  // namespace cuda

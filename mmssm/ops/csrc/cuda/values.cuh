@@ -20,6 +20,16 @@ struct OfDouble {
   using Stored = double;
 };
 
+// The name of what is calculated in.
+template <class T>
+struct NameOf {
+  using Name = OfFloat;
+};
+template <>
+struct NameOf<double> {
+  using Name = OfDouble;
+};
+
 MMSSM_DEVICE float widen(OfFloat, float value) { return value; }
 MMSSM_DEVICE double widen(OfDouble, double value) { return value; }
 MMSSM_DEVICE float widen_bfloat16(uint16_t value) {
