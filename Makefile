@@ -5,7 +5,7 @@ JOBS ?= 2
 RUN = .venv/bin/python
 
 .PHONY: env demo demo-hand test lint fuzz sanitize mutants bench \
-	benchmark-lifting benchmark-hands benchmark-hand-meshes full
+	gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -45,6 +45,10 @@ mutants: env
 # The scans beside plain PyTorch; rewrites their section of the docs. Ten minutes.
 bench: env
 	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
+
+# The ops and models on a machine with an NVIDIA GPU, in the Python there; docs/gpu.md.
+gpu-check:
+	tools/gpu_check.sh
 
 # PoseMamba and SasMamba beside MMPose's lifters over three folds, six minutes each:
 # an hour and three quarters; called again, it goes on.

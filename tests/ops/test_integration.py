@@ -167,7 +167,7 @@ def test_modes_without_gradient(implementation, mode):
         assert torch.equal(a, b)
 
 
-def test_workers_forked_after_a_parallel_scan(native):
+def test_workers_forked_after_a_parallel_scan(native_on_cpu):
     """The parent's threads do not exist in its children, which must not wait."""
     done = fresh.run(
         """
