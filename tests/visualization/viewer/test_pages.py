@@ -127,6 +127,20 @@ def test_people_whom_the_other_lacks_are_told(path):
     assert any('no person of track [1]' in note for note in data['notes'])
 
 
+@pytest.mark.parametrize(
+    ('changes', 'name'),
+    [
+        ({'model': 'truth'}, 'truth'),
+        ({'source': 'x/b.mp4'}, 'posemamba-mocap-27frm, b.mp4'),
+        ({}, 'another run'),
+    ],
+)
+def test_the_other_result_has_a_name_of_its_own(path, changes, name):
+    result = viewer.lifting([viewer.moving_person()])
+    write_lifting_page(path, result, other=replace(result, **changes))
+    assert f'beside {name} (grey)' in data_of(path)['subtitle']
+
+
 def test_hands_keep_their_columns():
     right, left = viewer.ball_hand('right', 0.1), viewer.ball_hand('left', -0.1)
     frames = [[right], [left, right, right], []]
