@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from .hand_mesh_inferencer import HandMeshInferencer
+    from .pose_lifter_inferencer import LiftedFrame, PoseLifterInferencer
     from .results import (
         HandMeshResult,
         HandResult,
@@ -34,8 +35,10 @@ _HOMES = {
     'HandMeshInferencer': 'mmssm.apis.hand_mesh_inferencer',
     'HandMeshResult': 'mmssm.apis.results',
     'HandResult': 'mmssm.apis.results',
+    'LiftedFrame': 'mmssm.apis.pose_lifter_inferencer',
     'LiftingResult': 'mmssm.apis.results',
     'PersonResult': 'mmssm.apis.results',
+    'PoseLifterInferencer': 'mmssm.apis.pose_lifter_inferencer',
     'build_from_checkpoint': 'mmssm.apis.checkpoint',
     'check_model_config': 'mmssm.apis.checkpoint',
     'deform_samples': 'mmssm.models.deform_samples',
@@ -52,9 +55,11 @@ __all__ = [
     'HandMeshInferencer',
     'HandMeshResult',
     'HandResult',
+    'LiftedFrame',
     'LiftingResult',
     'ModelEntry',
     'PersonResult',
+    'PoseLifterInferencer',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
