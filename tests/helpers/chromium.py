@@ -50,6 +50,7 @@ class Browser:
         import websocket
 
         self.problems: list[str] = []
+        self.url = 'about:blank'
         self._number = 0
         self._log = open(folder / 'log', 'wb')  # noqa: SIM115  closed with the browser
         self._process = subprocess.Popen(

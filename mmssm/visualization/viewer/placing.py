@@ -39,8 +39,7 @@ def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
         room: How many spacings everyone gets.
     """
     size = _body_size(persons)
-    reach = [np.ptp(finite_points(one.keypoints_3d)[:, 0]) for one in persons]
-    spacing = float(max(reach, default=0.0)) + 0.15 * size
+    spacing = max(map(_width, persons), default=0.0) + 0.15 * size
     slots = _from_left_to_right(persons, assign_slots(persons))
     middle = max(slots, default=0) / 2
     return Placing(
@@ -69,6 +68,12 @@ def assign_slots(persons: Sequence[Person]) -> list[int]:
         free_from[slot] = last
         slots[number] = slot
     return slots
+
+
+def _width(person: Person) -> float:
+    """How far the joints reach along x over all frames, metres."""
+    across = finite_points(person.keypoints_3d)[:, 0]
+    return float(np.ptp(across)) if len(across) else 0.0
 
 
 def _from_left_to_right(persons: Sequence[Person], slots: list[int]) -> list[int]:
