@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mmssm.apis.hand_boxes import HandFinder
     from mmssm.apis.hand_files import HandFiles
     from mmssm.apis.hand_mesh_inferencer import HandMeshInferencer
+    from mmssm.apis.results import HandResult
 
 SIDES = ('right', 'left')
 
@@ -280,7 +281,7 @@ def _look_at(
                 failed += 1
                 continue
             files.write(frame)
-            print(f'{place}: {len(frame.hands)} hands', flush=True)
+            print(f'{place}: {_told(frame.hands)}', flush=True)
             if frame.number + 1 == args.max_frames:
                 break
     except KeyboardInterrupt:
@@ -299,6 +300,10 @@ def _up_to(
     return lambda frame, name: (
         (number is None or frame < number) and wanted(frame, name)
     )
+
+
+def _told(hands: Sequence['HandResult']) -> str:
+    return ', '.join(f'{hand.side} hand' for hand in hands) or 'no hand found'
 
 
 def _complain(message: str) -> None:
