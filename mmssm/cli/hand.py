@@ -14,9 +14,9 @@ For each image these appear in DIR, one image after the other, each file whole o
 at all: NAME_overlay.png, the meshes over the image; NAME_views.png, each hand from the
 side and from above; NAME_hand0.obj and on, metres in the camera's frame (x right, y
 down, z forward); NAME.html, a page to turn them in a browser; and last NAME.json with
-all numbers. Frames of a video are called NAME_000000 and on; NAME.npz and NAME.html
-are of the whole video. A run that was stopped goes on where it was: frames that are
-there, made with the same settings, are not looked at again.
+all numbers. Frames of a video are called NAME_000000 and on; NAME.npz, NAME.html and
+NAME.mp4 are of the whole video. A run that was stopped goes on where it was: frames
+that are there, made with the same settings, are not looked at again.
 
 The small network that ships was trained on generated pictures of one hand for
 minutes: it shows how things work, not how well.
