@@ -203,3 +203,26 @@ def test_without_mmpose_the_way_to_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmpose.apis.inferencers', None)
     with pytest.raises(MissingPackage, match="'human' is run by MMPose, which is not"):
         pose2d('human')
+
+
+TINY = """
+_base_ = (
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    'td-hm_res50_8xb64-210e_coco-256x192.py'
+)
+model = dict(
+    backbone=dict(depth=18, base_channels=4, stem_channels=4, init_cfg=None),
+    head=dict(in_channels=32, deconv_out_channels=(8, 8, 8)),
+)
+"""
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_model_of_mmposes_runs_without_a_detector(tmp_path):
+    (tmp_path / 'tiny.py').write_text(TINY)
+    chosen = pose2d(tmp_path / 'tiny.py', det_model='whole_image', device='cpu')
+    found = chosen(clip(2))
+    assert (found.joint_set, found.num_frames) == ('coco', 2)
+    (track,) = found.tracks
+    assert track.keypoints.shape == (2, 17, 2)
+    assert track.bboxes.tolist() == [[0, 0, *IMAGE_SIZE]] * 2
