@@ -196,7 +196,7 @@ class _Stage:
         if not np.isfinite(points).all(-1).any():
             points = _BODY
         figure = Figure(figsize=(_INCHES, _INCHES), dpi=edge / _INCHES)
-        figure.subplots_adjust(-0.04, 0.02, 0.92, 1.02)
+        figure.subplots_adjust(-0.01, 0.03, 0.93, 1.0)
         self._axes = cast(Axes3D, figure.add_subplot(projection='3d'))
         prepare_axes_3d(self._axes, cube_around(points), azimuth, elevation)
         picture = render(figure)[..., ::-1]

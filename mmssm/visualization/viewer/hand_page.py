@@ -13,7 +13,14 @@ from .comparison import error_note, joint_errors, mean_over_people
 from .hand_columns import Column, all_columns, columns_of
 from .limits import scene_limits
 from .packing import pack, pack_scaled, to_float_list
-from .page import IMAGES_PER_SECOND, describe_frames, plural, source_name, write_page
+from .page import (
+    IMAGES_PER_SECOND,
+    describe_frames,
+    other_name,
+    plural,
+    source_name,
+    write_page,
+)
 from .palette import FINGER_COLORS, track_color
 from .pictures import PictureStrip, Video, read_frames
 from .results import Hand, HandMeshes, require
@@ -244,8 +251,12 @@ def _pack_hands(
     }
 
 
+def _name(result: HandMeshes, other: HandMeshes) -> str:
+    return other_name(result.model, result.source, other.model, other.source)
+
+
 def _subtitle(result: HandMeshes, other: HandMeshes | None) -> str:
-    against = '' if other is None else f' beside {other.model} (grey)'
+    against = '' if other is None else f' beside {_name(result, other)} (grey)'
     count = sum(map(len, result.frames))
     return ' · '.join(
         (
@@ -261,7 +272,7 @@ def _notes(
 ) -> list[str]:
     notes = [str(note) for note in result.notes]
     if other is not None:
-        notes += [f'{other.model}: {note}' for note in other.notes]
+        notes += [f'{_name(result, other)}: {note}' for note in other.notes]
     if not any(result.frames):
         notes.append('No hand was found.')
     notes.append(

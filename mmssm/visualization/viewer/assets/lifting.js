@@ -8,7 +8,7 @@ class Person {
     this.frames = unpack(packed.frames);
     this.rows = rowsOf(this.frames, count);
     for (const name of ['keypoints', 'scores', 'joints_3d', 'filled', 'filled_joints']) {
-      this[name] = unpack(packed[name]);
+      this[name] = packed[name] && unpack(packed[name]);
     }
     this.root = packed.root && unpack(packed.root);
     this.error = packed.error && unpack(packed.error);
@@ -90,7 +90,7 @@ function liftingPage(data) {
         redraw();
       });
     }
-    if (data.other_name) {
+    if (data.compared) {
       const shown = [
         ['over', 'over it'],
         ['beside', 'beside it'],
