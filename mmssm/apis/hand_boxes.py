@@ -62,15 +62,16 @@ def make_finder(name: str, mirrored: bool = False, max_hands: int = 2) -> HandFi
             f"there is no front end {name!r} for hands; {hint}'mediapipe' is one, "
             'and any function from a BGR image to FoundHands serves in Python'
         )
-    from mmssm.inputs.pose2d.mediapipe_hands import MediapipeHands
+    from mmssm.inputs import MediapipeHands
 
     try:
         return MediapipeHands.load(max_hands=max_hands, mirrored=mirrored)
     except UserError as error:
         raise UserError(
-            f'no boxes were given, so that hands must be looked for: {error} Or give '
-            'the boxes of the hands (bboxes=, --bbox x0 y0 x1 y1), or name a detector '
-            'of MMDetection (--det-config, --det-checkpoint)'
+            'no boxes were given, so that hands must be looked for: '
+            f'{str(error).rstrip(".")}. Or give the boxes of the hands (bboxes=, '
+            '--bbox x0 y0 x1 y1), or name a detector of MMDetection (--det-config, '
+            '--det-checkpoint)'
         ) from error
 
 

@@ -51,7 +51,8 @@ def main(args: argparse.Namespace) -> int:
     """Measures and prints."""
     shape = _shape(args.input_shape)
     for name in ('batch_size', 'repeats', 'threads'):
-        if (getattr(args, name) or 1) < 1:
+        value = getattr(args, name)
+        if value is not None and value < 1:
             raise UsageError(f'--{name.replace("_", "-")} must be 1 or more')
     import torch
 
