@@ -121,8 +121,8 @@ class PoseLifterInferencer:
         self.show_progress = show_progress
         self.lifter = Lifter(model, weights, device, dtype, flip_test, stature)
         self.windows = self._windows(window, overlap)
-        self._frontend = frontend
         self._chosen: Any = frontend if callable(frontend) else None
+        self._wanted = '' if callable(frontend) else frontend
 
     def _windows(self, window: int | None, overlap: int | None) -> Windows:
         longest = self.lifter.num_frames
@@ -148,7 +148,7 @@ class PoseLifterInferencer:
         if self._chosen is None:
             from mmssm.inputs import pose2d
 
-            self._chosen = pose2d(self._frontend)
+            self._chosen = pose2d(self._wanted)
         return self._chosen
 
     def __call__(self, source: Any, *, fps: float | None = None) -> LiftingResult:
