@@ -140,7 +140,7 @@ class StreamingLifter:
         points, confidence, missing = self._checked(keypoints, scores)
         self._places = np.where(missing[..., None], self._places, points)
         known = np.asarray(np.isfinite(self._places).all(axis=-1))
-        empty = ~known.any(axis=1)
+        empty = np.asarray(~known.any(axis=1))
         middle = np.nanmean(
             np.where(empty[:, None, None], 0, self._places), axis=1, keepdims=True
         )
