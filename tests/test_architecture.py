@@ -19,7 +19,7 @@ ALLOWED = {
     'codecs': {'structures', 'geometry', 'registry'},
     'datasets': {'structures', 'geometry', 'utils', 'registry'},
     'evaluation': {'structures', 'geometry', 'utils', 'registry'},
-    'visualization': {'structures', 'geometry', 'registry'},
+    'visualization': {'structures', 'geometry', 'utils', 'inputs', 'registry'},
     'inputs': {'structures', 'geometry', 'utils', 'registry'},
 }
 LATE_ROOMS = {'engine', 'apis', 'cli'}

@@ -16,10 +16,8 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,10 +25,11 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmpose.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.apis.complexity import count
+from mmssm.apis.speed import EstimatorNetwork, median_ms
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))  # where a run by this file's path does not look
@@ -50,18 +49,6 @@ LIFTERS = {
     'motionbert_dstformer-243frm_8xb32-240e_h36m.py',
 }
 MIB = 2**20
-
-
-class Network(nn.Module):
-    """The network of a pose estimator, without decoding."""
-
-    def __init__(self, estimator: nn.Module) -> None:
-        super().__init__()
-        self.estimator = estimator
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Runs backbone and head."""
-        return self.estimator._forward(inputs, None)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -119,18 +106,18 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, float]:
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     torch.manual_seed(0)
-    network = Network(MODELS.build(config.model)).to(device)
+    network = EstimatorNetwork(MODELS.build(config.model)).to(device)
     shape = clip_shape(config, args.frames)
     one = torch.rand(1, *shape, device=device)
     many = torch.rand(args.batch, *shape, device=device)
     before = _memory(device)
     network.eval()
     with torch.no_grad():
-        latency = _milliseconds(lambda: network(one), device, args.repeats)
-        batch = _milliseconds(lambda: network(many), device, args.repeats)
+        latency = median_ms(lambda: network(one), device, args.repeats)
+        batch = median_ms(lambda: network(many), device, args.repeats)
     inference = _memory(device) - before
     step = training_step(network.train(), many)
-    training = _milliseconds(step, device, args.repeats)
+    training = median_ms(step, device, args.repeats)
     training_memory = _memory(device) - before
     # Last, as it runs the network too.
     size = count(network.eval(), one)
@@ -147,7 +134,7 @@ def measure(config: Config, args: argparse.Namespace) -> dict[str, float]:
     )
 
 
-def training_step(network: Network, inputs: Tensor) -> Callable[[], None]:
+def training_step(network: EstimatorNetwork, inputs: Tensor) -> Callable[[], None]:
     """One step with the model's own loss towards a random target."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     loss_of = network.estimator.head.loss_module
@@ -161,26 +148,6 @@ def training_step(network: Network, inputs: Tensor) -> Callable[[], None]:
         optimizer.step()
 
     return step
-
-
-def _milliseconds(
-    run: Callable[[], object], device: torch.device, repeats: int
-) -> float:
-    """Median time of a call, after one that is not counted."""
-    run()
-    times = []
-    for _ in range(repeats):
-        _wait(device)
-        start = time.perf_counter()
-        run()
-        _wait(device)
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
 
 
 def _memory(device: torch.device) -> int:

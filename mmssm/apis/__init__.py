@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         save_checkpoint,
     )
     from .hand_mesh_inferencer import HandMeshInferencer
+    from .pose_lifter_inferencer import LiftedFrame, PoseLifterInferencer
     from .results import (
         HandMeshResult,
         HandResult,
@@ -36,8 +37,10 @@ _HOMES = {
     'HandMeshInferencer': 'mmssm.apis.hand_mesh_inferencer',
     'HandMeshResult': 'mmssm.apis.results',
     'HandResult': 'mmssm.apis.results',
+    'LiftedFrame': 'mmssm.apis.pose_lifter_inferencer',
     'LiftingResult': 'mmssm.apis.results',
     'PersonResult': 'mmssm.apis.results',
+    'PoseLifterInferencer': 'mmssm.apis.pose_lifter_inferencer',
     'ScanMap': 'mmssm.apis.scan_maps',
     'StreamedPoses': 'mmssm.apis.streaming',
     'StreamingLifter': 'mmssm.apis.streaming',
@@ -60,9 +63,11 @@ __all__ = [
     'HandMeshInferencer',
     'HandMeshResult',
     'HandResult',
+    'LiftedFrame',
     'LiftingResult',
     'ModelEntry',
     'PersonResult',
+    'PoseLifterInferencer',
     'ScanMap',
     'StreamedPoses',
     'StreamingLifter',

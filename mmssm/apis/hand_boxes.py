@@ -1,7 +1,8 @@
 """Where hands are: boxes that are given, or what finds them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,54 @@ class FoundHands(NamedTuple):
     sides: tuple[str, ...]
 
 
-HandFinder: TypeAlias = Callable[[NDArray[np.uint8]], FoundHands]
-"""Finds the hands of a BGR image ``(H, W, 3)``."""
+NO_HANDS = FoundHands(np.zeros((0, 4), np.float32), ())
+
+
+class Hands(Protocol):
+    """What is found in an image: :class:`FoundHands`, ``HandBoxes`` of a front end."""
+
+    @property
+    def bboxes(self) -> NDArray[np.float32]: ...
+    @property
+    def sides(self) -> tuple[str, ...]: ...
+
+
+class HandFinder(Protocol):
+    """Finds hands; a ``name``, if there is one, is printed."""
+
+    def __call__(self, image: NDArray[np.uint8], /) -> Hands:
+        """Finds the hands of a BGR image ``(H, W, 3)``."""
+
+
+def make_finder(name: str, mirrored: bool = False, max_hands: int = 2) -> HandFinder:
+    """Makes what finds hands by its name.
+
+    Args:
+        name: ``'mediapipe'``: MediaPipe's networks for palms and hands.
+        mirrored: Whether pictures are mirrored, as selfie cameras show them.
+        max_hands: How many hands of an image are looked at.
+
+    Raises:
+        UserError: There is no such front end, or its networks are not here.
+    """
+    if name != 'mediapipe':
+        near = difflib.get_close_matches(name, ['mediapipe'])
+        hint = f'did you mean {near[0]!r}? ' if near else ''
+        raise UserError(
+            f"there is no front end {name!r} for hands; {hint}'mediapipe' is one, "
+            'and any function from a BGR image to FoundHands serves in Python'
+        )
+    from mmssm.inputs import MediapipeHands
+
+    try:
+        return MediapipeHands.load(max_hands=max_hands, mirrored=mirrored)
+    except UserError as error:
+        raise UserError(
+            'no boxes were given, so that hands must be looked for: '
+            f'{str(error).rstrip(".")}. Or give the boxes of the hands (bboxes=, '
+            '--bbox x0 y0 x1 y1), or name a detector of MMDetection (--det-config, '
+            '--det-checkpoint)'
+        ) from error
 
 
 class GivenHands:
@@ -66,7 +113,7 @@ class GivenHands:
         """The hands of a frame."""
         if self._always is not None:
             return self._always
-        return self._frames.get(number, _hands([], None, 'no hand'))
+        return self._frames.get(number, NO_HANDS)
 
 
 def _is_per_frame(bboxes: Any) -> bool:

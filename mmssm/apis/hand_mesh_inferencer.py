@@ -1,7 +1,7 @@
 """Hand meshes of images, folders, videos and cameras in one call."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from mmssm.inputs.frames import IMAGE_SUFFIXES, natural_order, read_image
 from mmssm.utils.errors import UserError
 
 from .catalog import resolve_model
-from .hand_boxes import FoundHands, GivenHands, HandFinder
+from .hand_boxes import FoundHands, GivenHands, HandFinder, make_finder
 from .results import HandMeshResult, HandResult
 
 DTYPES = {
@@ -75,8 +75,8 @@ class HandMeshInferencer:
             matrix products are computed in. Scans and geometry keep float32.
         batch_size: Crops of hands that are looked at at once, over frames.
         frontend: What finds hands where no boxes are given: a name of
-            :func:`mmssm.inputs.hand_boxes`, or a function from a BGR image to
-            :class:`~mmssm.apis.hand_boxes.FoundHands`.
+            :func:`~mmssm.apis.hand_boxes.make_finder`, or a function from a BGR image
+            to :class:`~mmssm.apis.hand_boxes.FoundHands`. Loaded when it is needed.
         focal_length: Of the images, pixels; None: far away, as
             :class:`mmssm.models.HandMeshEstimator` says. Depths are only as right as
             this is.
@@ -115,7 +115,7 @@ class HandMeshInferencer:
         )
 
         resolved = resolve_model(model, weights)
-        self.name = resolved.name
+        self.name, self.weights = resolved.name, resolved.weights
         config = preflight.read_config(str(resolved.config))
         if config.model.type != 'mmssm.HandMeshEstimator':
             raise UserError(
@@ -142,7 +142,7 @@ class HandMeshInferencer:
     @property
     def faces(self) -> NDArray[np.int64]:
         """Faces of a right hand ``(F, 3)``, counter-clockwise from outside."""
-        return np.array(self.model.head.mano.faces.cpu(), np.int64)
+        return self.model.head.mano.faces.cpu().numpy().astype(np.int64)
 
     @property
     def finder(self) -> HandFinder:
@@ -152,9 +152,7 @@ class HandMeshInferencer:
             UserError: It cannot be had; the message says how it can.
         """
         if self._finder is None:
-            from mmssm.inputs import hand_boxes
-
-            self._finder = hand_boxes(self._frontend)
+            self._finder = make_finder(str(self._frontend))
         return self._finder
 
     def __call__(
@@ -196,7 +194,7 @@ class HandMeshInferencer:
             bar = ProgressBar(frames.num_frames, file=sys.stderr) if self._bar else None
             hands = []
             names = []
-            for frame in self._look(frames, bboxes, sides, skip=False):
+            for frame in self._look(frames, bboxes, sides):
                 hands.append(list(frame.hands))
                 names.append(frame.name)
                 if bar is not None:
@@ -222,6 +220,7 @@ class HandMeshInferencer:
         *,
         fps: float | None = None,
         skip_unusable: bool = False,
+        wanted: Callable[[int, str], bool] | None = None,
     ) -> Iterator[FrameHands]:
         """Looks at frames as they come; memory does not grow with their number.
 
@@ -233,6 +232,7 @@ class HandMeshInferencer:
             fps: As for a call.
             skip_unusable: Whether a frame that cannot be read or has an impossible
                 box is given out with its ``problem``, instead of an error.
+            wanted: Says by a frame's number and name whether to look at it; None: all.
 
         Yields:
             Frames in their order.
@@ -242,7 +242,7 @@ class HandMeshInferencer:
             ValueError: As for a call.
         """
         with _Source(source, fps) as frames:
-            yield from self._look(frames, bboxes, sides, skip=skip_unusable)
+            yield from self._look(frames, bboxes, sides, skip_unusable, wanted)
 
     def notes_on(self, bboxes: Any, sides: Any) -> tuple[str, ...]:
         """What a reader of results should know about where hands were looked for."""
@@ -259,7 +259,12 @@ class HandMeshInferencer:
         return self.show_progress and sys.stderr.isatty()
 
     def _look(
-        self, frames: '_Source', bboxes: Any, sides: Any, skip: bool
+        self,
+        frames: '_Source',
+        bboxes: Any,
+        sides: Any,
+        skip: bool = False,
+        wanted: Callable[[int, str], bool] | None = None,
     ) -> Iterator[FrameHands]:
         given = None if bboxes is None else GivenHands(bboxes, sides)
         if given is not None and given.num_frames not in (None, frames.num_frames):
@@ -268,7 +273,7 @@ class HandMeshInferencer:
                 f'{frames.num_frames}'
             )
         waiting: list[_Waiting] = []
-        for number, name, image in frames.images():
+        for number, name, image in frames.images(wanted):
             place = f'{frames.name}, {name or f"frame {number}"}'
             try:
                 if isinstance(image, UnreadableSource):
@@ -280,7 +285,9 @@ class HandMeshInferencer:
                     raise
                 seen = None if isinstance(image, UnreadableSource) else image
                 problem = FrameHands(number, name, seen, (), str(error))
-                waiting.append(_Waiting(problem, FoundHands(np.zeros((0, 4)), ()), []))
+                waiting.append(
+                    _Waiting(problem, FoundHands(np.zeros((0, 4), np.float32), ()), [])
+                )
             else:
                 frame = FrameHands(number, name, image, ())
                 waiting.append(_Waiting(frame, found, crops))
@@ -297,7 +304,8 @@ class HandMeshInferencer:
                 f'{side!r}'
             )
         found = self.finder(image)
-        return found if side is None else found._replace(sides=(side,) * len(found[1]))
+        sides = found.sides if side is None else (side,) * len(found.bboxes)
+        return FoundHands(found.bboxes, tuple(sides))
 
     def _crops(
         self, image: NDArray[np.uint8], found: FoundHands, place: str
@@ -407,12 +415,17 @@ class _Source:
             raise UnreadableSource(f'no image of {self.name} could be read')
         return self._size
 
-    def images(self) -> Iterator[tuple[int, str, NDArray[np.uint8] | UnreadableSource]]:
+    def images(
+        self, wanted: Callable[[int, str], bool] | None = None
+    ) -> Iterator[tuple[int, str, NDArray[np.uint8] | UnreadableSource]]:
         """Numbers, names and BGR images, or why there is none."""
         if self._frames is not None:
             for number, image in self._frames:
-                yield number, '', image
+                if wanted is None or wanted(number, ''):
+                    yield number, '', image
         for number, file in enumerate(self._files):
+            if wanted is not None and not wanted(number, file.name):
+                continue
             seen = _image_or_fault(file)
             if self._size is None and not isinstance(seen, UnreadableSource):
                 self._size = (seen.shape[1], seen.shape[0])
@@ -470,7 +483,7 @@ def _array(value: Any) -> NDArray[np.float32]:
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise ValueError(f'dtype is one of {", ".join(DTYPES)}, got {dtype!r}')
     return found
 

@@ -23,18 +23,13 @@ class Windows:
     Attributes:
         length: Frames in a window.
         overlap: Frames that a window shares with the next.
-        margin: Of these, how many at either side belong to one window alone: the
-            outermost frames of a window, which see one side of their
-            surroundings only, have weight zero.
 
     Raises:
-        ValueError: ``overlap`` is not below ``length``, or ``margin`` leaves nothing
-            of it.
+        ValueError: ``overlap`` is not below ``length``.
     """
 
     length: int
     overlap: int
-    margin: int = 0
 
     def __post_init__(self) -> None:
         if self.length < 1:
@@ -44,18 +39,22 @@ class Windows:
                 f'overlap must be from 0 to {self.length - 1} frames, less than the '
                 f'window of {self.length}, got {self.overlap}'
             )
-        if not (self.margin == 0 or 0 < 2 * self.margin < self.overlap):
-            raise ValueError(
-                f'margin must be 0 or less than half of the overlap of '
-                f'{self.overlap} frames, got {self.margin}'
-            )
 
     @property
     def step(self) -> int:
         """Frames from the start of a window to that of the next."""
         return self.length - self.overlap
 
-    def starts(self, num_frames: int) -> range | list[int]:
+    @classmethod
+    def of(cls, length: int, overlap: int | None = None) -> 'Windows':
+        """Windows of so many frames; by default half of them are shared.
+
+        The first and last two frames of a window are twice as restless as the
+        others; with half a window to fade in, nothing of that is left.
+        """
+        return cls(length, length // 2 if overlap is None else overlap)
+
+    def starts(self, num_frames: int) -> list[int]:
         """First frames of the windows of a sequence.
 
         The last window ends with the sequence; it may share more than ``overlap``
@@ -73,10 +72,8 @@ class Windows:
         They rise from 0 to 1 along half a cosine; those of the window before are
         what is left to 1, which is the same backwards.
         """
-        margin = self.margin if 2 * self.margin < num_frames else 0
-        rising = num_frames - 2 * margin
-        phase = (np.arange(num_frames) - margin + 0.5) / max(rising, 1)
-        return 0.5 - 0.5 * np.cos(np.pi * np.clip(phase, 0, 1))
+        phase = (np.arange(num_frames) + 0.5) / max(num_frames, 1)
+        return 0.5 - 0.5 * np.cos(np.pi * phase)
 
     def weights(self, num_frames: int) -> NDArray[np.float64]:
         """What each window counts in each frame ``(windows, num_frames)``.
@@ -219,7 +216,10 @@ def lift_clips(
     """Lifts clips of any length as a whole.
 
     Args:
-        network, clips, windows, batch_size: As in :func:`lift_windows`.
+        network: As in :func:`lift_windows`, like all that follow.
+        clips: Sequences.
+        windows: How they are cut.
+        batch_size: Windows at once.
 
     Returns:
         Per clip the results ``(T, J, D)``.

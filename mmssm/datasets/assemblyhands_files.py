@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.logging import print_log
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
+from mmssm.structures import hand
+from mmssm.utils.annotation_files import (
     as_array,
     check_shape,
     read_json,
@@ -16,8 +18,6 @@ from mmssm.datasets.annotation_files import (
     require_list,
     require_types,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
-from mmssm.structures import hand
 
 PREPARATION = 'docs/datasets/assemblyhands.md says where the files come from'
 

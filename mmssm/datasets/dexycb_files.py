@@ -12,7 +12,12 @@ import yaml  # type: ignore[import-untyped]
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.dexycb_splits import ALL, SEQUENCES, Choice, choice
+from mmssm.datasets.dexycb_splits import SETUPS as SETUPS
+from mmssm.datasets.dexycb_splits import SPLITS as SPLITS
+from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.datasets.mano_poses import PoseSpace, from_components, mesh_columns
+from mmssm.utils.annotation_files import (
     DAMAGED,
     check_shape,
     damaged,
@@ -21,11 +26,6 @@ from mmssm.datasets.annotation_files import (
     require_keys,
     texts,
 )
-from mmssm.datasets.dexycb_splits import ALL, SEQUENCES, Choice, choice
-from mmssm.datasets.dexycb_splits import SETUPS as SETUPS
-from mmssm.datasets.dexycb_splits import SPLITS as SPLITS
-from mmssm.datasets.hand_annotations import HandAnnotations
-from mmssm.datasets.mano_poses import PoseSpace, from_components, mesh_columns
 
 PREPARATION = 'docs/datasets/dexycb.md says where the files come from'
 

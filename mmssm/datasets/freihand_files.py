@@ -4,9 +4,9 @@ from os import path as osp
 
 import numpy as np
 
-from mmssm.datasets.annotation_files import check_shape, read_json
 from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
 from mmssm.datasets.mano_poses import PoseSpace, add_mean, mesh_columns
+from mmssm.utils.annotation_files import check_shape, read_json
 from mmssm.utils.image_files import image_size
 
 PREPARATION = 'docs/datasets/freihand.md says where the files come from'

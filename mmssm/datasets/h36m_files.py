@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mmssm.datasets.annotation_files import (
+from mmssm.utils.annotation_files import (
     as_array,
     check_finite,
     check_shape,

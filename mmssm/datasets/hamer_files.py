@@ -14,7 +14,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from mmengine.utils import ProgressBar
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.utils import safe_pickle
+from mmssm.utils.annotation_files import (
     DAMAGED,
     check_inside,
     check_shape,
@@ -25,8 +27,6 @@ from mmssm.datasets.annotation_files import (
     require_list,
     texts,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations
-from mmssm.utils import safe_pickle
 
 PREPARATION = 'docs/datasets/hamer.md says where the files come from'
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.utils.annotation_files import (
     check_inside,
     check_shape,
     read_npz,
     require_keys,
     texts,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations
 
 _EXTRA = 'extra.'
 _SHAPES: dict[str, tuple[int | None, ...]] = {

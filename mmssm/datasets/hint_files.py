@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.structures.hand import NUM_JOINTS
+from mmssm.utils.annotation_files import (
     check_shape,
     read_json,
     require_keys,
     require_list,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations
-from mmssm.structures.hand import NUM_JOINTS
 
 PREPARATION = 'docs/datasets/hint.md says where the files come from'
 

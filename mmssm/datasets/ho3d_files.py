@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from mmengine.utils import ProgressBar
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
+from mmssm.datasets.mano_poses import mesh_columns
+from mmssm.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from mmssm.structures import hand
+from mmssm.utils.annotation_files import (
     check_finite,
     check_inside,
     check_shape,
@@ -17,10 +21,6 @@ from mmssm.datasets.annotation_files import (
     require,
     require_keys,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations, cameras, project
-from mmssm.datasets.mano_poses import mesh_columns
-from mmssm.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from mmssm.structures import hand
 
 PREPARATION = 'docs/datasets/ho3d.md says where the files come from'
 

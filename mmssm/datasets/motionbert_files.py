@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmssm.datasets.annotation_files import (
+from mmssm.utils.annotation_files import (
     as_array,
     check_finite,
     check_shape,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmssm.datasets import clips
-from mmssm.datasets.annotation_files import (
+from mmssm.utils.annotation_files import (
     DAMAGED,
     as_array,
     check_finite,

@@ -6,14 +6,14 @@ from os import path as osp
 import numpy as np
 from scipy.io import loadmat
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations
+from mmssm.structures.hand import NYU_EVALUATED
+from mmssm.utils.annotation_files import (
     check_shape,
     damaged,
     require,
     require_keys,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations
-from mmssm.structures.hand import NYU_EVALUATED
 from mmssm.utils.image_files import image_size
 
 PREPARATION = 'docs/datasets/nyu.md says where the files come from'

@@ -7,13 +7,13 @@ import numpy as np
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from mmssm.datasets.annotation_files import (
+from mmssm.datasets.hand_annotations import HandAnnotations, cameras
+from mmssm.structures import hand
+from mmssm.utils.annotation_files import (
     check_shape,
     read_pickle,
     require_keys,
 )
-from mmssm.datasets.hand_annotations import HandAnnotations, cameras
-from mmssm.structures import hand
 from mmssm.utils.image_files import UnreadableImage, check_image_file, image_size
 
 PREPARATION = 'docs/datasets/rhd.md says where the files come from'

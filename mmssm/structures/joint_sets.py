@@ -7,6 +7,7 @@ person's**, never the picture's.
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -230,3 +231,11 @@ def get_joint_set(name: str) -> JointSet:
             f'{", ".join(sorted(JOINT_SETS))}'
         )
     return JOINT_SETS[name]
+
+
+def joint_set_of(names: Sequence[str]) -> str | None:
+    """Name of the set that has these joints in this order, or None."""
+    for joint_set in JOINT_SETS.values():
+        if joint_set.joint_names == tuple(names):
+            return joint_set.name
+    return None

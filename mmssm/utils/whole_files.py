@@ -32,16 +32,46 @@ def open_atomically(path: str | os.PathLike) -> Iterator[BinaryIO]:
             what was there before is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}.partial')
-    try:
-        with open(partial, 'wb') as file:
-            yield file
-            file.flush()
+    with _taking_over(partial, path), open(partial, 'wb') as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def path_atomically(path: str | os.PathLike) -> Iterator[Path]:
+    """Like :func:`open_atomically`, for writers that take a name.
+
+    Args:
+        path: The file; its folder is made if need be.
+
+    Yields:
+        Name of the hidden file, with the suffix of ``path``; it has to be there,
+        whole, at the end of the block.
+
+    Raises:
+        FileNotWrittenError: It could not be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
+    with _taking_over(partial, path):
+        yield partial
+        with open(partial, 'rb+') as file:
             os.fsync(file.fileno())
+
+
+@contextmanager
+def _taking_over(partial: Path, path: Path) -> Iterator[None]:
+    """Gives a file its name at the end of the block, or deletes it on an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, UserError):  # it has said what is wrong
+            raise
         raise FileNotWrittenError(
             error.errno,
             f'{error.strerror or error}: {path} was not written; earlier files are '

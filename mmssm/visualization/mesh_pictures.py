@@ -116,13 +116,18 @@ def draw_meshes(
     return out
 
 
-def draw_view(mesh: PlacedMesh, view: str, edge: int) -> NDArray[np.uint8]:
-    """Draws a mesh from another direction, alone, as large as it fits.
+def draw_view(
+    mesh: PlacedMesh, view: str, edge: int, reach: float | None = None
+) -> NDArray[np.uint8]:
+    """Draws a mesh from another direction, alone.
 
     Args:
         mesh: The mesh.
         view: A key of :data:`TURNS`.
         edge: Height and width of the picture, pixels.
+        reach: What the picture shows to each side of the mesh's middle, metres; the
+            same for all frames of a video, lest the hand grow and shrink. None: as
+            large as it fits.
 
     Returns:
         RGB, ``(edge, edge, 3)``.
@@ -130,7 +135,7 @@ def draw_view(mesh: PlacedMesh, view: str, edge: int) -> NDArray[np.uint8]:
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     turned = (mesh.vertices - (low + high) / 2) @ np.array(TURNS[view]).T
     # all views of a mesh in the same scale, and from far away, so that it looks flat
-    reach = max(float((high - low).max()) / 2, 1e-6)
+    reach = reach or max(float((high - low).max()) / 2, 1e-6)
     distance, centre = 40 * reach, (edge - 1) / 2
     focal = 0.43 * edge * distance / reach
     camera = np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]])

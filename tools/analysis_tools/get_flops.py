@@ -12,10 +12,11 @@ import sys
 import torch
 from mmengine.config import Config, DictAction
 from mmpose.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 import mmssm.registry  # noqa: F401
 from mmssm.apis.complexity import Complexity, count, profiler_count
+from mmssm.apis.speed import EstimatorNetwork
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,18 +85,6 @@ def input_shape(sizes: list[int] | None, model: nn.Module) -> tuple[int, ...]:
     )
 
 
-class Network(nn.Module):
-    """The network of a pose estimator, without loss and decoding."""
-
-    def __init__(self, estimator: nn.Module) -> None:
-        super().__init__()
-        self.estimator = estimator
-
-    def forward(self, inputs: Tensor) -> object:
-        """Runs backbone, neck and head."""
-        return self.estimator._forward(inputs, None)
-
-
 def table(real: Complexity, model: nn.Module, depth: int = 4) -> str:
     """Multiply-accumulates and parameters by module.
 
@@ -128,7 +117,7 @@ def main() -> None:
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options)
     with torch.device(args.device):
-        model = Network(MODELS.build(config.model)).eval()
+        model = EstimatorNetwork(MODELS.build(config.model)).eval()
         try:
             shape = (args.batch_size, *input_shape(args.input_shape, model.estimator))
         except ValueError as error:

@@ -10,12 +10,12 @@ import numpy as np
 from mmengine.logging import print_log
 from mmpose.registry import DATASETS as MMPOSE_DATASETS
 
-from mmssm.datasets.annotation_files import DAMAGED
 from mmssm.datasets.datasets.hand_dataset import HandDataset
 from mmssm.datasets.hand_annotations import HandAnnotations
 from mmssm.datasets.metainfo import hand_metainfo
 from mmssm.registry import DATASETS
 from mmssm.structures.hand import NUM_JOINTS
+from mmssm.utils.annotation_files import DAMAGED
 
 BY_FILE_NAME = 'file_name'
 

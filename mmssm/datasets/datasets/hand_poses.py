@@ -5,13 +5,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmssm.datasets.annotation_files import (
+from mmssm.registry import DATASETS
+from mmssm.utils.annotation_files import (
     check_finite,
     check_shape,
     read_npz,
     require_keys,
 )
-from mmssm.registry import DATASETS
 
 PREPARATION = (
     "expected HaMeR's freihand_mocap.npz, or an .npz with hand_pose (N, 48) and "

@@ -9,7 +9,9 @@ import numpy as np
 from mmengine.logging import print_log
 from mmpose.datasets.datasets import InterHand3DDataset as StockInterHand3DDataset
 
-from mmssm.datasets.annotation_files import (
+from mmssm.registry import DATASETS
+from mmssm.structures.hand import NUM_JOINTS
+from mmssm.utils.annotation_files import (
     as_array,
     check_shape,
     read_json,
@@ -18,8 +20,6 @@ from mmssm.datasets.annotation_files import (
     require_list,
     require_types,
 )
-from mmssm.registry import DATASETS
-from mmssm.structures.hand import NUM_JOINTS
 
 PREPARATION = 'docs/datasets/interhand.md says where the files come from'
 

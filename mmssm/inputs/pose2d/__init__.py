@@ -1,0 +1,24 @@
+"""2D front ends: what finds people and hands in frames."""
+
+from mmssm.inputs.pose2d.frontend import (
+    FramePeople,
+    KeypointFileFrontend,
+    Pose2DFrontend,
+    PoseEstimator,
+    pose2d,
+)
+from mmssm.inputs.pose2d.mediapipe_hands import HandBoxes, MediapipeHands
+from mmssm.inputs.pose2d.mediapipe_pose import MediapipePose
+from mmssm.inputs.pose2d.mmpose_models import MMPosePeople
+
+__all__ = [
+    'FramePeople',
+    'HandBoxes',
+    'KeypointFileFrontend',
+    'MMPosePeople',
+    'MediapipeHands',
+    'MediapipePose',
+    'Pose2DFrontend',
+    'PoseEstimator',
+    'pose2d',
+]

@@ -14,9 +14,9 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.inputs.people import bboxes_around, overlaps
 from mmssm.inputs.pose2d.network import Network, load_network
-from mmssm.inputs.pose2d.people import bboxes_around
-from mmssm.inputs.pose2d.regions import Region, overlaps, upright_angle, whole_image
+from mmssm.inputs.pose2d.regions import Region, upright_angle, whole_image
 from mmssm.inputs.pose2d.ssd import decode, make_anchors, merge_doubles
 from mmssm.structures import hand
 

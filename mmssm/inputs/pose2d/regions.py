@@ -97,22 +97,3 @@ def region_along(start: NDArray, end: NDArray, scale: float) -> Region:
     side = 2 * float(np.linalg.norm(np.asarray(end, np.float64) - start)) * scale
     x, y = np.asarray(start, np.float64).tolist()
     return Region((x, y), side, upright_angle(start, end))
-
-
-def overlaps(boxes: NDArray, others: NDArray) -> NDArray[np.float32]:
-    """Intersection over union of boxes.
-
-    Args:
-        boxes: ``(N, 4)`` as ``(x0, y0, x1, y1)``.
-        others: ``(M, 4)`` likewise.
-
-    Returns:
-        ``(N, M)`` in [0, 1].
-    """
-    boxes, others = np.asarray(boxes, np.float32), np.asarray(others, np.float32)
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = (high - low).clip(0).prod(-1)
-    areas = [(b[:, 2:] - b[:, :2]).clip(0).prod(-1) for b in (boxes, others)]
-    union = areas[0][:, None] + areas[1] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmssm.inputs.pose2d.regions import overlaps
+from mmssm.inputs.people import overlaps
 
 _HIGHEST_LOGIT = 100.0
 _OVERLAP = 0.3

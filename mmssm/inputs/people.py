@@ -1,4 +1,4 @@
-"""The people of one frame."""
+"""The people of one frame, and boxes."""
 
 from dataclasses import dataclass
 
@@ -48,3 +48,22 @@ def bboxes_around(keypoints: NDArray, scores: NDArray) -> NDArray[np.float32]:
     high = np.where(found[..., None], keypoints, -np.inf).max(1)
     boxes = np.concatenate([low, high], -1)
     return np.where(found.any(1)[:, None], boxes, 0).astype(np.float32)
+
+
+def overlaps(boxes: NDArray, others: NDArray) -> NDArray[np.float32]:
+    """Intersection over union of boxes.
+
+    Args:
+        boxes: ``(N, 4)`` as ``(x0, y0, x1, y1)``.
+        others: ``(M, 4)`` likewise.
+
+    Returns:
+        ``(N, M)`` in [0, 1].
+    """
+    boxes, others = np.asarray(boxes, np.float32), np.asarray(others, np.float32)
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common = (high - low).clip(0).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).clip(0).prod(-1) for b in (boxes, others)]
+    union = areas[0][:, None] + areas[1] - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)

@@ -1,0 +1,46 @@
+"""Where a network runs, and in which precision."""
+
+import torch
+from mmengine.device import get_device
+
+from mmssm.utils.errors import UserError
+
+
+def find_device(device: str | torch.device | None) -> torch.device:
+    """The device of a name.
+
+    Args:
+        device: Such as ``'cuda:0'`` or ``'cpu'``; None: a GPU if there is one.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    try:
+        found = torch.device(get_device() if device is None else device)
+    except RuntimeError as error:
+        raise UserError(f'there is no device {device!r}: {error}') from error
+    if found.type == 'cuda' and not torch.cuda.is_available():
+        raise UserError(
+            f'the device {device} is a GPU, and PyTorch {torch.__version__} sees none: '
+            "take 'cpu', or install a CUDA build of PyTorch and a driver"
+        )
+    return found
+
+
+def find_dtype(
+    dtype: str | torch.dtype,
+    allowed: tuple[str, ...] = ('float32', 'bfloat16', 'float16'),
+) -> torch.dtype:
+    """The precision of a name.
+
+    Args:
+        dtype: Its name, or PyTorch's own.
+        allowed: Names that will do.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    name = str(dtype).removeprefix('torch.')
+    if name not in allowed:
+        raise ValueError(f'dtype must be one of {", ".join(allowed)}, got {dtype}')
+    return getattr(torch, name)

@@ -1,0 +1,1 @@
+"""Formats of keypoint files, one each: reading and writing."""

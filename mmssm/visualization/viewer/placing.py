@@ -1,0 +1,97 @@
+"""Where people stand in a scene."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .limits import finite_points
+from .results import Person
+
+_TALL = 1.7
+"""Metres: a body where none is known."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How people are set up beside one another.
+
+    Attributes:
+        size: Extent of a body, metres.
+        spacing: From one person to the next, metres: nobody reaches so far.
+        offsets: ``(3,)`` of each person, metres: where the root stands.
+        placed: Whether all roots have been estimated, so that people can stand
+            where they were instead.
+    """
+
+    size: float
+    spacing: float
+    offsets: list[NDArray[np.float64]]
+    placed: bool
+
+
+def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
+    """Sets people up side by side.
+
+    Args:
+        persons: Who.
+        room: How many spacings everyone gets.
+    """
+    size = _body_size(persons)
+    reach = [np.ptp(finite_points(one.keypoints_3d)[:, 0]) for one in persons]
+    spacing = float(max(reach, default=0.0)) + 0.15 * size
+    slots = assign_slots(persons)
+    middle = max(slots, default=0) / 2
+    return Placing(
+        size,
+        spacing,
+        [np.array([(slot - middle) * room * spacing, 0.0, 0.0]) for slot in slots],
+        bool(persons) and all(one.root_position is not None for one in persons),
+    )
+
+
+def assign_slots(persons: Sequence[Person]) -> list[int]:
+    """A place for everyone so that no two people stand in one at the same time.
+
+    People who come after others have left take their places: a long video has few
+    places, however often tracks break.
+    """
+    slots = [0] * len(persons)
+    free_from: list[int] = []
+    order = sorted(range(len(persons)), key=lambda number: persons[number].frames[0])
+    for number in order:
+        first, last = int(persons[number].frames[0]), int(persons[number].frames[-1])
+        slot = next((s for s, end in enumerate(free_from) if end < first), None)
+        if slot is None:
+            slot = len(free_from)
+            free_from.append(last)
+        free_from[slot] = last
+        slots[number] = slot
+    return slots
+
+
+def joints_in_scene(
+    person: Person, offset: NDArray | None = None
+) -> NDArray[np.float64]:
+    """Joints ``(T, J, 3)``, metres.
+
+    Args:
+        person: Whose.
+        offset: Where the root stands, ``(3,)``; None for where it was estimated.
+    """
+    joints = np.asarray(person.keypoints_3d, np.float64)
+    if offset is not None:
+        return joints + offset
+    return joints + np.asarray(person.root_position, np.float64)[:, None]
+
+
+def _body_size(persons: Sequence[Person]) -> float:
+    """Extent of a body, metres: the median over frames of the largest edge."""
+    extents = [
+        np.ptp(np.asarray(one.keypoints_3d, np.float64), axis=1).max(-1)
+        for one in persons
+    ]
+    known = np.concatenate(extents) if extents else np.empty(0)
+    known = known[np.isfinite(known)]
+    return float(np.median(known)) if len(known) and np.median(known) > 0 else _TALL
