@@ -209,7 +209,7 @@ class DetectedHands:
                 'install MMDetection (make full; run this by .venv-full/bin/python), '
                 'or give the boxes of the hands (--bbox x0 y0 x1 y1)'
             ) from error
-        self.name = f'mmdet {config}'
+        self.name = f'MMDetection ({config}), which tells no sides: {side} is assumed'
         self._network = init_detector(config, checkpoint, device=device)
         self._detect = inference_detector
         self._category, self._score, self._side = category, score, side

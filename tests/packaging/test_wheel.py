@@ -197,7 +197,15 @@ def test_sources_hold_what_a_checkout_holds(sources: Path) -> None:
 
 def test_model_index_names_files_that_are_there() -> None:
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
-    for name in index['Import']:
-        metafile = yaml.safe_load((ROOT / name).read_text())
-        for model in metafile['Models']:
-            assert (ROOT / model['Config']).is_file(), model['Name']
+    metafiles = [yaml.safe_load((ROOT / name).read_text()) for name in index['Import']]
+    collections = {
+        collection['Name']: collection
+        for metafile in metafiles
+        for collection in metafile.get('Collections', [])
+    }
+    for model in (model for metafile in metafiles for model in metafile['Models']):
+        assert (ROOT / model['Config']).is_file(), model['Name']
+        # mim looks it up without asking whether it is there
+        assert model['In Collection'] in collections, model['Name']
+    for collection in collections.values():
+        assert (ROOT / collection['README']).is_file(), collection['Name']
