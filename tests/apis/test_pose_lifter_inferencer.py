@@ -357,7 +357,7 @@ def test_impossible_latencies_are_refused(lift, latency):
         ({'model': 'hamba-small-synthhand'}, UserError, 'is no lifter'),
         ({'weights': 'none.pth'}, MissingWeightsError, 'no file of weights none'),
         ({'device': 'cuba'}, UserError, "no device 'cuba'"),
-        ({'dtype': 'int8'}, ValueError, 'dtype must be one of float32'),
+        ({'dtype': 'int8'}, ValueError, 'dtype is one of float32'),
         ({'batch_size': 0}, ValueError, 'batch_size must be 1 or more'),
         ({'window': 28}, ValueError, 'windows of 27 frames, and window is 28'),
         ({'overlap': 27}, ValueError, 'overlap must be from 0 to 26'),
