@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         read_hand_mesh_result,
         read_lifting_result,
     )
+    from .scan_maps import ScanMap, scan_layers, scan_map, trace_scan
+    from .streaming import StreamedPoses, StreamingLifter
 
 _HOMES = {
     'DeformSamples': 'mmssm.models.deform_samples',
@@ -39,6 +41,9 @@ _HOMES = {
     'LiftingResult': 'mmssm.apis.results',
     'PersonResult': 'mmssm.apis.results',
     'PoseLifterInferencer': 'mmssm.apis.pose_lifter_inferencer',
+    'ScanMap': 'mmssm.apis.scan_maps',
+    'StreamedPoses': 'mmssm.apis.streaming',
+    'StreamingLifter': 'mmssm.apis.streaming',
     'build_from_checkpoint': 'mmssm.apis.checkpoint',
     'check_model_config': 'mmssm.apis.checkpoint',
     'deform_samples': 'mmssm.models.deform_samples',
@@ -47,6 +52,9 @@ _HOMES = {
     'read_hand_mesh_result': 'mmssm.apis.results',
     'read_lifting_result': 'mmssm.apis.results',
     'save_checkpoint': 'mmssm.apis.checkpoint',
+    'scan_layers': 'mmssm.apis.scan_maps',
+    'scan_map': 'mmssm.apis.scan_maps',
+    'trace_scan': 'mmssm.apis.scan_maps',
 }
 """Where that is which is imported when it is asked for."""
 
@@ -60,6 +68,9 @@ __all__ = [
     'ModelEntry',
     'PersonResult',
     'PoseLifterInferencer',
+    'ScanMap',
+    'StreamedPoses',
+    'StreamingLifter',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
@@ -71,6 +82,9 @@ __all__ = [
     'read_lifting_result',
     'resolve_model',
     'save_checkpoint',
+    'scan_layers',
+    'scan_map',
+    'trace_scan',
 ]
 
 
