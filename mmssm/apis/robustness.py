@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from torch import nn
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SweepResult:
 
 def sweep(
     config: Config,
-    model: nn.Module,
+    model: BaseModel,
     name: str,
     levels: Sequence[float] | None = None,
     progress: Callable[[float, Mapping[str, float]], Any] | None = None,
@@ -135,7 +135,7 @@ def spoil(config: Config, transform: dict | None) -> Config:
 
 
 @torch.no_grad()
-def evaluate(config: Config, model: nn.Module) -> dict[str, float]:
+def evaluate(config: Config, model: BaseModel) -> dict[str, float]:
     """Evaluates a model on a config's validation data, in this process.
 
     Args:

@@ -13,10 +13,8 @@ from mmssm.structures import h36m
 
 from .catalog import resolve_model
 from .checkpoint import build_from_checkpoint
-
-FILLED_CONFIDENCE = 0.3
-"""What the network is told of a joint that was filled in: as of one that a detector
-guessed behind something."""
+from .gaps import FILLED_CONFIDENCE
+from .lifter import mirror
 
 UNKNOWN_FACTOR = 4.0
 """Millimetres per pixel at the root where the camera is not known, as in MMPose."""
@@ -140,7 +138,7 @@ class StreamingLifter:
         points, confidence, missing = self._checked(keypoints, scores)
         self._places = np.where(missing[..., None], self._places, points)
         known = np.asarray(np.isfinite(self._places).all(axis=-1))
-        empty = ~known.any(axis=1)
+        empty = np.asarray(~known.any(axis=1))
         middle = np.nanmean(
             np.where(empty[:, None, None], 0, self._places), axis=1, keepdims=True
         )
@@ -233,11 +231,11 @@ class StreamingLifter:
         x = torch.from_numpy(np.ascontiguousarray(encoded, np.float32))
         x = x.to(self.model.backbone.joint_pos)
         if self._flips:
-            x = torch.cat([x, _mirrored(x)])
+            x = torch.cat([x, mirror(x)])
         y = self.model.head(self.model.backbone.step(x, self._state))
         if self._flips:
             plain, flipped = y.chunk(2)
-            y = (plain + _mirrored(flipped)) / 2
+            y = (plain + mirror(flipped)) / 2
         people = self.num_people
         poses, _ = codec.decode(
             y.float().cpu().numpy(),
@@ -269,9 +267,3 @@ def _load(model: str | Path | nn.Module, device: str | torch.device | None):
             "'posemamba-mocap-causal-27frm'"
         )
     return estimator
-
-
-def _mirrored(x: Tensor) -> Tensor:
-    """Poses ``(N, J, 2 or 3)`` about x = 0 in a mirror, left and right exchanged."""
-    flipped = x[:, list(h36m.FLIP_INDICES)]
-    return torch.cat([-flipped[..., :1], flipped[..., 1:]], -1)

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 from helpers import walkers
+from helpers.lifting import tiny_model
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmpose.registry import MODELS
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mmssm.apis import PoseLifterInferencer, read_lifting_result
 from mmssm.apis.catalog import MissingWeightsError, UnknownModelError, find_model
+from mmssm.apis.lifter import mirror
 from mmssm.inputs import UnreadableSource, write_keypoints
 from mmssm.inputs.people import People
 from mmssm.inputs.pose2d import Pose2DFrontend
@@ -354,7 +357,7 @@ def test_impossible_latencies_are_refused(lift, latency):
         ({'model': 'hamba-small-synthhand'}, UserError, 'is no lifter'),
         ({'weights': 'none.pth'}, MissingWeightsError, 'no file of weights none'),
         ({'device': 'cuba'}, UserError, "no device 'cuba'"),
-        ({'dtype': 'int8'}, ValueError, 'dtype must be one of float32'),
+        ({'dtype': 'int8'}, ValueError, 'dtype is one of float32'),
         ({'batch_size': 0}, ValueError, 'batch_size must be 1 or more'),
         ({'window': 28}, ValueError, 'windows of 27 frames, and window is 28'),
         ({'overlap': 27}, ValueError, 'overlap must be from 0 to 26'),
@@ -407,6 +410,37 @@ def test_a_camera_has_no_end(monkeypatch, lift):
 def test_a_sequence_of_keypoints_is_its_own_kind(lift):
     assert isinstance(walkers.sequence(2), KeypointSequence)
     assert lift(walkers.sequence(2)).frontend == 'given keypoints'
+
+
+@pytest.mark.parametrize('flip_test', [True, False])
+def test_a_causal_model_needs_no_windows(tmp_path, monkeypatch, flip_test):
+    """What it makes of a sequence in pieces is what it makes of all of it."""
+    monkeypatch.setattr('mmssm.apis.lifter.CAUSAL_PIECE', 16)
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = tiny_model(causal=True)
+        network = MODELS.build(model)
+    config = tmp_path / 'causal.py'
+    config.write_text(f"default_scope = 'mmpose'\nmodel = {model!r}\n")
+    torch.save({'state_dict': network.state_dict()}, tmp_path / 'causal.pth')
+    lift = PoseLifterInferencer(
+        config, tmp_path / 'causal.pth', 'cpu', flip_test=flip_test, stature=None
+    )
+    whole = walkers.sequence(40)
+    joints = np.concatenate(
+        [whole.tracks[0].keypoints, np.full((40, 17, 1), 0.9, np.float32)], -1
+    )
+    inputs = lift.lifter.encode(joints[None], walkers.SIZE)
+    with torch.no_grad():
+        expected = network.eval()(inputs, None, mode='tensor')
+        if flip_test:
+            turned = network(mirror(inputs), None, mode='tensor')
+            expected = (expected + mirror(turned)) / 2
+    (person,) = lift(whole).persons
+    assert_allclose(
+        person.keypoints_3d, lift.lifter.decode(expected, walkers.SIZE)[0], atol=1e-4
+    )
+    assert len(list(lift.stream(walkers.sequence(4)))) == 4
 
 
 def test_seams_are_no_rougher_than_the_rest():

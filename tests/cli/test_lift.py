@@ -73,9 +73,7 @@ class Walkers:
 def front_end(monkeypatch):
     """What ``mmssm lift`` gets when it asks for a front end."""
     seen = Walkers()
-    monkeypatch.setattr(
-        'mmssm.inputs.pose2d', lambda *_, **__: Pose2DFrontend(seen)
-    )
+    monkeypatch.setattr('mmssm.inputs.pose2d', lambda *_, **__: Pose2DFrontend(seen))
     return seen
 
 

@@ -7,6 +7,7 @@ from torch import nn
 import mmssm.registry  # noqa: F401
 from mmssm.models.backbones import PoseMamba, SasMamba
 from mmssm.models.layers import CausalSS2D
+from mmssm.ops import _library
 
 VARIANTS = {
     'PoseMamba': (PoseMamba, {}),
@@ -217,3 +218,19 @@ def test_wrong_frames_are_refused():
         model.step(frame, state)
     with pytest.raises(ValueError, match='batch_size must be at least 1'):
         model.init_stream(0)
+
+
+@pytest.mark.skipif(
+    _library.obstacle('cpu') is not None,
+    reason='the reference op is a loop over all steps, which takes long to trace',
+)
+@torch.no_grad()
+def test_a_step_compiles_into_one_graph():
+    model = build('SasMamba', depth=1)
+    x = clip(3)
+    expected = model(x)
+    model.step(x[:, 0], model.init_stream(2))  # makes the paths of one frame
+    step = torch.compile(model.step, backend='aot_eager', fullgraph=True)
+    state = model.init_stream(2)
+    steps = torch.stack([step(frame, state) for frame in x.unbind(1)], 1)
+    torch.testing.assert_close(steps, expected, rtol=0, atol=1e-5)
