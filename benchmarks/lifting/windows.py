@@ -129,7 +129,11 @@ def roughness(lift: PoseLifterInferencer, noise: Callable, num_frames: int) -> d
         values.append(1000 * np.linalg.norm(second, axis=-1).mean(-1)[inside])
     rough = np.stack(values)
     seam, other = rough[:, seams].mean(), rough[:, ~seams].mean()
-    return {'seam': float(seam), 'elsewhere': float(other), 'ratio': seam / other}
+    return {
+        'seam': float(seam),
+        'elsewhere': float(other),
+        'ratio': float(seam / other),
+    }
 
 
 def measure_length(args: argparse.Namespace) -> dict[str, float]:

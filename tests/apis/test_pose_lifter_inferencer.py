@@ -452,7 +452,7 @@ def test_seams_are_no_rougher_than_the_rest():
     rng = np.random.default_rng(0)
     rough = {True: [], False: []}
     for clip in ('walk', 'dance_a', 'jump'):
-        keypoints = walkers.film(27 * 16, clip)[0]
+        keypoints = walkers.film(27 * 12, clip)[0]
         keypoints = keypoints[:1] + np.zeros_like(keypoints)
         keypoints += rng.normal(0, 4, keypoints.shape)
         track = KeypointTrack(
