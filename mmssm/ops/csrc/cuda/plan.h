@@ -79,10 +79,11 @@ inline int64_t states_for(int64_t states, bool is_sampled, int64_t most) {
   return fitting < most ? fitting : most;
 }
 
-// Whether there are rows enough without those of other paths.
+// Whether there are rows enough without those of other paths. Segments of a sample are
+// several blocks', and have other tokens in every path.
 inline bool adds_paths(const ScanShape& s, const ScanPlan& p, int64_t multiprocessors) {
   const int64_t warps = warps_of(s, p) / s.paths;
-  return s.can_add && s.paths > 1 && p.sets == 1 &&
+  return s.can_add && s.paths > 1 && p.sets == 1 && s.segments == 1 &&
          warps >= multiprocessors * kAddingWarps;
 }
 
