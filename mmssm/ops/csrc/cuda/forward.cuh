@@ -186,8 +186,7 @@ struct ForwardKernel {
   };
 
   static MMSSM_DEVICE int buffer_values(const ScanArgs& s) {
-    return kTileSteps * (2 * L::kStatePitch + kTiles * L::kPitch +
-                         int(s.rank));
+    return kTileSteps * (2 * L::kStatePitch + kTiles * L::kPitch + int(s.rank));
   }
 
   static MMSSM_DEVICE Buffer buffer_of(const ScanArgs& s, char* memory, int number) {
@@ -212,8 +211,7 @@ struct ForwardKernel {
   // Bytes of shared memory.
   static int64_t shared(const ScanArgs& s) {
     const int64_t values =
-        2 * kTileSteps *
-            (2 * L::kStatePitch + kTiles * L::kPitch + s.rank) +
+        2 * kTileSteps * (2 * L::kStatePitch + kTiles * L::kPitch + s.rank) +
         s.rank * L::kRows;
     return values * int64_t(sizeof(T)) + 2 * kTileSteps * int64_t(sizeof(int32_t));
   }

@@ -393,6 +393,10 @@ void run_backward(Launcher& launcher, const Scan& scan, const ScanGrad& grad) {
     spreads.dy = grad.y;
     spreads.dx = grad.x[0];
     spread<T>(launcher, *scan.deform, spreads, grad.offset, grad.weight);
+  } else if (!is_direct && !scan.merge) {
+    View each = grad.x[0];
+    each.stride[3] = apart(grad.x, s.sources);
+    sum_sets<T>(launcher, s, args.x.data, each);
   } else if (!is_direct) {
     for (int64_t i = 0; i < s.sources; ++i) {
       sum_paths<T>(launcher, s, args.x.data, grad.x[i], int(i));
