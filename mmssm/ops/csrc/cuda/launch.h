@@ -194,7 +194,7 @@ template <class T, class Body>
 void with_backward_layout(const ScanPlan& p, bool is_sampled, const Body& body) {
   if constexpr (sizeof(T) == 8) {
     return p.lanes == 1 ? body(Layout<T, 1, 1, 32>(), Is<true>())
-                        : body(Layout<T, 4, 4, 16>(), Is<true>());
+                        : body(Layout<T, 2, 8, 16>(), Is<true>());
   } else {
     const auto with_samples = [&](auto layout) {
       return is_sampled ? body(layout, Is<true>()) : body(layout, Is<false>());

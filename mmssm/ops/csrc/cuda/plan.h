@@ -105,7 +105,7 @@ inline ScanPlan plan_backward(const ScanShape& s, int64_t multiprocessors) {
   if (s.states <= 1) {
     set_layout(s, p, 1, 1, s.is_double ? 32 : 64);
   } else if (s.is_double) {
-    set_layout(s, p, 4, 4, 16);
+    set_layout(s, p, 2, 8, 16);
   } else {
     const bool is_half = states_for(s.states, s.is_sampled, 16) == 8;
     set_layout(s, p, 4, is_half ? 2 : 4, is_half ? 64 : 32);
