@@ -32,6 +32,8 @@ SKIPPED = 77
 """Exit status of a command that says in its last line why it did nothing."""
 PATIENCE = 15
 """Seconds from the interruption of a command to its end."""
+DRY_PATIENCE = 10
+"""How many times its limit a stage may take in a dry run."""
 RESULTS, SUMMARY = 'results.json', 'summary.md'
 FILES = ('cuda', 'mamba_ssm', 'selective_scan', 'path_scan', 'deform_sample',
          'deform_scan', 'precision', 'rows', 'integration', 'fuzz')  # fmt: skip
@@ -201,7 +203,8 @@ def run_stage(name: str, settings: Settings) -> Outcome:
         major, minor = torch.cuda.get_device_capability()
         environment['TORCH_CUDA_ARCH_LIST'] = f'{major}.{minor}'
     start = time.perf_counter()
-    deadline = start + stage.limit
+    # The limits are those of a machine with a GPU.
+    deadline = start + (DRY_PATIENCE if settings.dry else 1) * stage.limit
     statuses, last = [], ''
     with (settings.out / f'{name}.log').open('w') as log:
         for command in stage.commands(settings):

@@ -74,6 +74,7 @@ def test_a_stage_that_runs_out_of_time(monkeypatch, tmp_path):
     )
     stage(monkeypatch, program, 'print("later")', limit=3)
     monkeypatch.setattr(gpu_check, 'PATIENCE', 1)
+    monkeypatch.setattr(gpu_check, 'DRY_PATIENCE', 1)
     outcome = gpu_check.run_stage('one', settings(tmp_path))
     assert outcome.status == 'out of time'
     assert outcome.seconds < 30
