@@ -1,15 +1,23 @@
 """Tests of how the kernels for CUDA are built, and of what they compile to."""
 
+import os
 import re
 import subprocess
 
 import pytest
+import torch
 
 from mmssm.ops import _build, _library
 from mmssm.ops.__main__ import main
 
-# Of a thread: 512 threads of a multiprocessor may have 128 each.
-MOST_REGISTERS = 128
+# A thread's most registers, by kernel: what decides how many rows a multiprocessor
+# works on at a time. The kernels in double, for tests and checks, have all they want.
+MOST_REGISTERS = {
+    r'ForwardKernelI\w+LayoutIfLi1E\w+ELb0EEE': 64,
+    r'ForwardKernelI\w+LayoutIf': 96,
+    r'BackwardKernelI\w+LayoutIf': 128,
+    r'': 255,
+}
 
 
 def fake_nvcc(folder, says='Cuda compilation tools, release 13.0, V13.0.88'):
@@ -85,6 +93,31 @@ def test_a_toolkit_adds_its_files_and_libraries(monkeypatch, tmp_path):
     assert '-lcudart' in _build._cuda_link_flags(cuda)
 
 
+def test_jobs_are_as_many_as_asked_for(monkeypatch):
+    monkeypatch.setenv('MAX_JOBS', '3')
+    assert _build._num_jobs() == 3
+    monkeypatch.delenv('MAX_JOBS')
+    assert _build._num_jobs() == os.cpu_count()
+
+
+def test_no_gpu_is_asked(monkeypatch, tmp_path):
+    def fail(*args, **kwargs):
+        raise AssertionError('a build must not depend on the GPU that is there')
+
+    for name in ('is_available', 'device_count', 'get_device_capability', 'init'):
+        monkeypatch.setattr(torch.cuda, name, fail)
+    nvcc = fake_nvcc(tmp_path)
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    monkeypatch.delenv('TORCH_CUDA_ARCH_LIST', raising=False)
+    cuda = _build.find_cuda('13.0')
+    commands = _build._compile_commands(
+        'g++', tmp_path, tmp_path, '2.11.0+cu130', cuda, lowered=False, emulated=False
+    )
+    compiled = [c for c in commands.values() if c[0] == str(nvcc)]
+    assert all('arch=compute_80,code=sm_80' in c for c in compiled)
+    assert all('arch=compute_120,code=compute_120' in c for c in compiled)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', _build.cuda_sources())
 def test_kernels_compile_without_spills(name, tmp_path):
@@ -105,8 +138,8 @@ def test_kernels_compile_without_spills(name, tmp_path):
         done.stderr,
         re.DOTALL,
     )
-    assert kernels
+    assert len(kernels) == done.stderr.count('Compiling entry function') > 0
     for kernel, stores, loads, registers in kernels:
         assert (int(stores), int(loads)) == (0, 0), kernel
-        if 'LayoutIf' in kernel:
-            assert int(registers) <= MOST_REGISTERS, kernel
+        most = next(n for part, n in MOST_REGISTERS.items() if re.search(part, kernel))
+        assert int(registers) <= most, kernel

@@ -96,11 +96,16 @@ selective(single, 33, 1, 8, 17)
 selective(single, 65, 1, 16, 17)
 selective(half, 3, 1, 16, 19)
 selective(half, 3, 1, 17, 19)
+# More groups than a scan may have paths.
+selective(single, 34, 17, 2, 5)
 # Split over the length: 257 steps and more are three spans, also of segments.
 selective(single, 2, 1, 1, 600)
 selective(single, 1, 1, 16, 400)
 along_paths(single, 5, 1, 400, 2, N=1)
 along_paths(single, 5, 4, 40, 3)
+# Rows enough for a small GPU to add the paths up in the kernel.
+along_paths(single, 3, 1, 17, 2, N=4)
+along_paths(double, 3, 2, 20, 0, N=5)
 along_paths(double, 5, 2, 40, 0, segment=17)
 along_paths(double, 3, 17, 70, 2, segment=65, N=1)
 along_paths(half, 3, 2, 33, 2)

@@ -19,7 +19,10 @@ constexpr int kTileSteps = 16;
 static_assert(kCheckpointSteps % kTileSteps == 0, "tiles end where checkpoints are");
 
 constexpr int kLoaders = 64;  // threads of a block
-constexpr int kForwardRegisters = 96;
+// Of a thread. With one state it is memory that is waited for, by as many as can.
+constexpr int forward_registers(int states, bool is_sampled) {
+  return states == 1 && !is_sampled ? 64 : 96;
+}
 
 struct ForwardArgs {
   ScanArgs s;
@@ -161,7 +164,8 @@ struct ForwardKernel {
   using T = typename L::Value;
   using Args = ForwardArgs;
   static constexpr int kThreads = L::kScanners + kLoaders;
-  static constexpr int kBlocks = blocks_to_hold<T>(kThreads, kForwardRegisters);
+  static constexpr int kBlocks =
+      blocks_to_hold<T>(kThreads, forward_registers(L::kStates, kSampled));
   using Rows = Tile<T, kTileSteps, L::kRows, kLoaders, 16>;
   using States = Tile<T, kTileSteps, L::kSet, kLoaders, 16>;
   static constexpr int kTiles = kSampled ? 3 : 2;  // that have rows
@@ -211,14 +215,16 @@ struct ForwardKernel {
 
   template <class Block>
   static MMSSM_DEVICE void run(const Block& block, const Args& a) {
-    const BlockPlace p = block_place(a.s, block.index());
+    BlockPlace p = block_place(a.s, block.index());
     const int thread = block.thread();
-    load_dt_weight<L, kThreads>(thread, a.s, p, dt_weight_of(a.s, block.shared()));
-    block.sync();
-    if (thread < L::kScanners) {
-      scan(block, a, p, thread);
-    } else {
-      supply(block, a, p, thread - L::kScanners);
+    for (; p.k < a.s.paths; p.k += int(a.s.path_blocks)) {
+      load_dt_weight<L, kThreads>(thread, a.s, p, dt_weight_of(a.s, block.shared()));
+      block.sync();
+      if (thread < L::kScanners) {
+        scan(block, a, p, thread);
+      } else {
+        supply(block, a, p, thread - L::kScanners);
+      }
     }
   }
 
@@ -243,7 +249,9 @@ struct ForwardKernel {
         const Columns y = columns_of(
             a.y, before.n * a.y.stride[0] + p.k * a.y.stride[3] + p.set * a.y.stride[4],
             1, 2, p.block * L::kRows, s.channels, L::kRows);
-        Rows::store(thread, to.table, before.count, y, to.x, L::kPitch);
+        // The paths before this one have had all their outputs stored.
+        const bool adds = s.path_blocks < s.paths && p.k > 0;
+        Rows::store(thread, to.table, before.count, y, to.x, L::kPitch, adds);
       }
       if (steps.count > 0) {
         block.template sync_some<kLoaders>();

@@ -47,9 +47,15 @@ View token_buffer(void* data, int64_t tokens, int64_t channels) {
   return v;
 }
 
-inline ScanShape shape_of(const Scan& s, bool is_double) {
+template <class T>
+bool is_of_state(const View& v) {
+  return v.dtype == (sizeof(T) == 8 ? Dtype::kDouble : Dtype::kFloat);
+}
+
+inline ScanShape shape_of(const Scan& s, bool is_double, bool can_add = false) {
   return {s.batch,   s.paths,    s.tokens,  s.channels,          s.states,
-          s.segment, s.segments, is_double, s.deform != nullptr};
+          s.segment, s.segments, is_double, s.deform != nullptr,
+          can_add};
 }
 
 // Elements from one of several views, which are evenly apart, to the next.
@@ -116,6 +122,7 @@ inline ScanArgs scan_args(const Scan& s, const ScanPlan& plan) {
   a.parts = plan.parts;
   a.blocks = plan.blocks;
   a.sets = plan.sets;
+  a.path_blocks = plan.adds ? 1 : s.paths;
   return a;
 }
 
@@ -127,7 +134,7 @@ inline ScanArgs sample_args(const DeformSample& d) {
   a.channels = d.channels;
   a.paths = a.sources = 1;
   a.merge = true;
-  a.blocks = a.sets = a.spans = a.parts = a.segments = 1;
+  a.blocks = a.sets = a.path_blocks = a.spans = a.parts = a.segments = 1;
   return a;
 }
 
@@ -142,6 +149,11 @@ void launch_threads(Launcher& launcher, const typename Kernel::Args& args) {
 
 template <class T, class Launcher>
 void find_taps(Launcher& launcher, const DeformSample& d, ScanArgs& s) {
+  if (d.rows * d.columns > INT32_MAX) {
+    throw std::runtime_error(
+        "mmssm: on CUDA a map has less than 2^31 tokens, got " +
+        std::to_string(d.rows * d.columns));
+  }
   const int64_t taps = d.batch * d.rows * d.columns * d.groups * d.taps;
   s.groups = d.groups;
   s.taps_per_group = d.taps;
@@ -199,7 +211,7 @@ template <class Kernel, class Launcher>
 void launch_scan(Launcher& launcher, const typename Kernel::Args& args) {
   const ScanArgs& s = args.s;
   launcher.template launch<Kernel>(
-      s.blocks * s.sets * s.paths * s.parts, Kernel::shared(s), args);
+      s.blocks * s.sets * s.path_blocks * s.parts, Kernel::shared(s), args);
 }
 
 // The states that the spans begin with, from what `Kernel` says each does by itself.
@@ -249,14 +261,15 @@ void sum_sets(
 template <class T, class Launcher>
 void run_forward(Launcher& launcher, const Scan& scan) {
   const bool is_double = sizeof(T) == 8;
-  const ScanPlan plan =
-      plan_forward(shape_of(scan, is_double), launcher.multiprocessors());
+  const ScanPlan plan = plan_forward(
+      shape_of(scan, is_double, scan.merge && is_of_state<T>(scan.y)),
+      launcher.multiprocessors());
   ForwardArgs args = {scan_args(scan, plan), scan.y};
   ScanArgs& s = args.s;
   if (scan.deform) {
     find_taps<T>(launcher, *scan.deform, s);
   }
-  const bool merges = scan.merge && s.paths > 1;
+  const bool merges = scan.merge && s.paths > 1 && !plan.adds;
   const bool buffers = merges || s.sets > 1;
   if (buffers) {
     args.y = path_buffer<T>(
@@ -267,8 +280,11 @@ void run_forward(Launcher& launcher, const Scan& scan) {
   with_forward_layout<T>(plan, scan.deform, [&](auto layout, auto is_sampled) {
     using L = decltype(layout);
     constexpr bool kSampled = decltype(is_sampled)::value;
-    carry<ForwardKernel<L, false, kSampled>, Launcher, T, false>(
-        launcher, args, s.sets * L::kSet, s.initial_state);
+    // Where 16 states are one thread's, the length is never split.
+    if constexpr (L::kStates < 16) {
+      carry<ForwardKernel<L, false, kSampled>, Launcher, T, false>(
+          launcher, args, s.sets * L::kSet, s.initial_state);
+    }
     launch_scan<ForwardKernel<L, true, kSampled>>(launcher, args);
   });
   if (scan.merge && buffers) {

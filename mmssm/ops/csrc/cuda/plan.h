@@ -14,6 +14,8 @@ namespace cuda {
 constexpr int64_t kEnoughWarps = 4;
 // Warps to aim at where the length is split, which repeats work.
 constexpr int64_t kSplitWarps = 16;
+// Warps that are enough to have all paths of a row in one block, without a buffer.
+constexpr int64_t kAddingWarps = 8;
 // Blocks of one multiprocessor, one after the other, that even out its load.
 constexpr int64_t kBlocksEach = 16;
 constexpr int64_t kLeastSpan = 2 * kCheckpointSteps;
@@ -21,6 +23,7 @@ constexpr int64_t kLeastSpan = 2 * kCheckpointSteps;
 struct ScanShape {
   int64_t batch, paths, tokens, channels, states, segment, segments;
   bool is_double, is_sampled;
+  bool can_add;  // paths up, as the output has the dtype of the state
 };
 
 struct ScanPlan {
@@ -28,6 +31,7 @@ struct ScanPlan {
   int64_t blocks, sets;         // of channels and of states
   int64_t spans, span_steps;    // of a segment
   int64_t parts;                // of all runs: spans of segments of samples
+  bool adds;                    // whether a block adds all paths up, one by one
 };
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -63,7 +67,7 @@ inline void set_cuts(const ScanShape& s, ScanPlan& p, int64_t multiprocessors) {
     }
   }
   const int64_t runs = s.batch * s.segments * p.spans;
-  const int64_t each = p.blocks * p.sets * s.paths;
+  const int64_t each = p.blocks * p.sets * (p.adds ? 1 : s.paths);
   p.parts = divide_up(multiprocessors * kBlocksEach, each);
   p.parts = p.parts < 1 ? 1 : p.parts < runs ? p.parts : runs;
 }
@@ -75,6 +79,13 @@ inline int64_t states_for(int64_t states, bool is_sampled, int64_t most) {
   return fitting < most ? fitting : most;
 }
 
+// Whether there are rows enough without those of other paths.
+inline bool adds_paths(const ScanShape& s, const ScanPlan& p, int64_t multiprocessors) {
+  const int64_t warps = warps_of(s, p) / s.paths;
+  return s.can_add && s.paths > 1 && p.sets == 1 &&
+         warps >= multiprocessors * kAddingWarps;
+}
+
 inline ScanPlan plan_forward(const ScanShape& s, int64_t multiprocessors) {
   ScanPlan p = {};
   p.spans = 1;
@@ -83,6 +94,7 @@ inline ScanPlan plan_forward(const ScanShape& s, int64_t multiprocessors) {
   if (p.states > 1 && (s.is_double || (is_few && p.states > 8))) {
     set_layout(s, p, 4, 4, 32);
   }
+  p.adds = adds_paths(s, p, multiprocessors);
   set_cuts(s, p, multiprocessors);
   return p;
 }

@@ -36,6 +36,7 @@ struct ScanArgs {
   int64_t spans, span_steps;     // of each segment; steps are whole checkpoints
   int64_t parts;                 // of the runs; each is one block's
   int64_t blocks, sets;          // of channels and of states
+  int64_t path_blocks;           // of paths: each path's, or 1
   void* carry;                   // (run, k, d, e), of `sets` whole sets of states
   void* decay;                   // (run, k, e), sums of delta
 };
@@ -262,9 +263,10 @@ struct Tile {
     });
   }
 
+  // adds: to what is there.
   static MMSSM_DEVICE void store(
       int thread, const int32_t* table, int count, const Columns& to, const T* shared,
-      int pitch) {
+      int pitch, bool adds = false) {
     each_kind(to, [&](auto name, auto by_column) {
       using Stored = typename decltype(name)::Stored;
       constexpr bool kByColumn = decltype(by_column)::value;
@@ -273,8 +275,9 @@ struct Tile {
 #pragma unroll 4
       for (int i = 0; i < kEach; ++i) {
         if (is_there(p, i, count, to)) {
-          data[hop(p, i, table, to)] =
-              narrow(name, shared[p.step_at(i) * pitch + p.column_at(i)]);
+          Stored* at = data + hop(p, i, table, to);
+          const T value = shared[p.step_at(i) * pitch + p.column_at(i)];
+          *at = narrow(name, adds ? value + T(widen(name, *at)) : value);
         }
       }
     });
@@ -330,8 +333,8 @@ MMSSM_DEVICE BlockPlace block_place(const ScanArgs& s, int index) {
   index /= int(s.blocks);
   p.set = index % int(s.sets);
   index /= int(s.sets);
-  p.k = index % int(s.paths);
-  p.part = index / int(s.paths);
+  p.k = index % int(s.path_blocks);
+  p.part = index / int(s.path_blocks);
   return p;
 }
 
