@@ -145,7 +145,12 @@ def choose_checkpoint(config: Config) -> dict | None:
         return None
     else:
         checkpoint = preflight.read_checkpoint(config.load_from)
-    meta = checkpoint.get('meta', {})
+    meta = checkpoint.get('meta') or {}
+    if 'epoch' not in meta:
+        raise UserError(
+            f'--resume: {config.load_from} holds weights, not the state of a training; '
+            f'to start from them: --cfg-options load_from={config.load_from}'
+        )
     print_log(
         f'Going on from {config.load_from}: epoch {meta.get("epoch")}, iteration '
         f'{meta.get("iter")}'

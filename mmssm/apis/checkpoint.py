@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmssm.utils import safe_pickle
+from mmssm.utils.checkpoint_files import read_checkpoint
 
 ALLOWED: dict[str, frozenset[str]] = {
     name: frozenset(arguments.split())
@@ -223,7 +222,7 @@ def save_checkpoint(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in state_dict.items()
     }
-    if _is_safetensors(path):
+    if _check_ending(path) == '.safetensors':
         save_file(tensors, path, metadata={'format': 'pt', 'meta': text})
     else:
         torch.save({'state_dict': tensors, 'meta': json.loads(text)}, path)
@@ -246,14 +245,23 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
-    read = _read_safetensors if _is_safetensors(path) else _read_pth
-    state_dict, meta = read(path)
+    _check_ending(path)
+    try:
+        content = read_checkpoint(path)
+    except pickle.UnpicklingError as error:
+        raise ValueError(str(error)) from error
+    state_dict = content.get('state_dict') if isinstance(content, Mapping) else None
+    if not isinstance(state_dict, Mapping) or not all(
+        isinstance(tensor, Tensor) for tensor in state_dict.values()
+    ):
+        raise ValueError(f"{path} has no tensors by name under 'state_dict'")
+    meta = content.get('meta')
     if not isinstance(meta, Mapping) or 'model' not in meta:
         raise ValueError(
             f"{path} does not hold its model's config (meta['model']); load it into a "
             'model built from the config that it was trained with'
         )
-    return state_dict, dict(meta)
+    return dict(state_dict), dict(meta)
 
 
 def build_from_checkpoint(
@@ -295,33 +303,10 @@ def build_from_checkpoint(
     return model.to(device).eval()
 
 
-def _is_safetensors(path: str | Path) -> bool:
+def _check_ending(path: str | Path) -> str:
     suffix = Path(path).suffix
     if suffix not in ('.safetensors', '.pth'):
         raise ValueError(
             f'a checkpoint ends in .safetensors or .pth, got {Path(path).name}'
         )
-    return suffix == '.safetensors'
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Any]:
-    try:
-        with safe_open(path, framework='pt') as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(metadata.get('meta', 'null'))
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f'{path} is not a whole safetensors file: {error}') from error
-
-
-def _read_pth(path: Path) -> tuple[dict[str, Tensor], Any]:
-    try:
-        content = safe_pickle.load_checkpoint(path)
-    except pickle.UnpicklingError as error:
-        raise ValueError(str(error)) from error
-    state_dict = content.get('state_dict') if isinstance(content, Mapping) else None
-    if not isinstance(state_dict, Mapping) or not all(
-        isinstance(tensor, Tensor) for tensor in state_dict.values()
-    ):
-        raise ValueError(f"{path} has no tensors by name under 'state_dict'")
-    return dict(state_dict), content.get('meta')
+    return suffix

@@ -8,6 +8,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmssm.utils import safe_pickle
+from mmssm.utils.checkpoint_files import read_checkpoint
 
 
 def pickle_history_without_functions() -> None:
@@ -36,7 +37,7 @@ def load_old_checkpoints_safely() -> None:
     checkpoints hold, so that testing, resuming and all of MMPose's released
     weights fail; a checkpoint given as a URL, on the other hand, is unpickled
     without any restriction. Both now go through
-    :func:`mmssm.utils.safe_pickle.load_checkpoint`. The text under
+    :func:`mmssm.utils.checkpoint_files.read_checkpoint`. The text under
     ``meta.config`` is dropped: MMEngine never writes it, and
     ``Runner.resume`` would execute it.
 
@@ -54,7 +55,7 @@ def load_from_local(filename: str, map_location: Any) -> Any:
     filename = expanduser(filename)
     if not isfile(filename):
         raise FileNotFoundError(f'{filename} can not be found.')
-    return _without_config_text(safe_pickle.load_checkpoint(filename, map_location))
+    return _without_config_text(read_checkpoint(filename, map_location))
 
 
 def load_url(

@@ -2,13 +2,14 @@
 
 import argparse
 import difflib
-import dis
+import importlib.util
 import inspect
 import json
 import os
 import pickle
 import re
 import sys
+import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,13 @@ _UNREADABLE = (
     EOFError,
     FileNotFoundError,
 )
+
+
+_INSTALL = {
+    'mmdet': 'make full (mmcv compiled; an environment of its own)',
+    'mmpretrain': 'pip install model-index markdown rich einops mat4py '
+    'importlib-metadata ordered-set, then pip install --no-deps mmpretrain==1.2.0',
+}
 
 
 class OptionsAction(DictAction):
@@ -171,15 +179,15 @@ def _is_refusal(error: ValueError) -> bool:
         last = last.tb_next
     if last is None or not last.tb_frame.f_globals['__name__'].startswith('mmssm.'):
         return False
-    # What NumPy and PyTorch raise has no frame of its own: it comes from a call.
-    code = last.tb_frame.f_code.co_code
-    return dis.opname[code[last.tb_lasti]] == 'RAISE_VARARGS'
+    # What NumPy and PyTorch raise has no frame of its own: there a call is last.
+    line = traceback.extract_tb(last)[-1].line or ''
+    return line.startswith('raise ')
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[FrameType]:
-    while traceback is not None:
-        yield traceback.tb_frame
-        traceback = traceback.tb_next
+def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
 
 
 def _last_frame(error: Exception, function: str) -> FrameType | None:
@@ -201,6 +209,12 @@ def _explain_unknown_type(frame: FrameType, config: Config | None) -> str | None
     name, found = frame.f_locals.get('obj_type'), frame.f_locals.get('obj_cls', '')
     if found is not None or not isinstance(name, str):
         return None
+    scope = name.split('.')[0]
+    if scope in _INSTALL and importlib.util.find_spec(scope) is None:
+        return (
+            f'{name!r}{_place(config, "type", name)} needs {scope}, which is not '
+            f'installed: {_INSTALL[scope]}'
+        )
     registry = frame.f_locals['registry']
     hint = _hint(name.split('.')[-1], _names(registry.root))
     return (

@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
 
-from mmssm.utils import safe_pickle
+from mmssm.utils import checkpoint_files
 from mmssm.utils.errors import UserError
 
 _SHOWN = 8
@@ -111,7 +111,7 @@ def _fault(path: Path) -> str | None:
     return None
 
 
-def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a checkpoint that a user named.
 
     Raises:
@@ -120,7 +120,7 @@ def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not Path(path).is_file():
         raise UserError(f'there is no checkpoint {path}')
     try:
-        checkpoint = safe_pickle.load_checkpoint(path)
+        checkpoint = checkpoint_files.read_checkpoint(path)
     except (ValueError, pickle.UnpicklingError) as error:
         raise UserError(str(error)) from error
     if not isinstance(checkpoint, dict):

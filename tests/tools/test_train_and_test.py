@@ -1,12 +1,14 @@
 """``tools/train.py`` and ``tools/test.py``: what works, and what they say if not."""
 
 import functools
+import importlib.util
 import json
 import multiprocessing
 import os
 import re
 import signal
 import socket
+import sys
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from mmengine.dist import init_dist
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from safetensors.torch import save_file
 from torch import nn
 
 import mmssm.registry  # noqa: F401
@@ -55,6 +58,27 @@ def test_a_trained_checkpoint_is_tested(lifting_config, trained, tmp_path):
     test_tool.main([str(argument) for argument in arguments])
     assert json.loads(out.read_text())['MPJPE'] > 0
     assert (trained / 'last_checkpoint').read_text() == str(checkpoint)
+
+
+def test_weights_as_they_are_published_are_tested_and_not_resumed(
+    lifting_config, trained, tmp_path
+):
+    weights = tmp_path / 'weights.safetensors'
+    save_file(load_checkpoint(trained / 'epoch_2.pth')['state_dict'], weights)
+    results = []
+    for checkpoint in (weights, trained / 'epoch_2.pth'):
+        out = tmp_path / 'metrics.json'
+        arguments = [lifting_config, checkpoint, '--work-dir', tmp_path, '--out', out]
+        test_tool.main([str(argument) for argument in arguments])
+        results.append(json.loads(out.read_text()))
+    assert results[0] == results[1]
+    message = fails(
+        train_tool, lifting_config, '--work-dir', tmp_path, '--resume', weights
+    )
+    assert 'holds weights' in message and 'load_from' in message
+    weights.write_bytes(weights.read_bytes()[:-100])
+    message = fails(test_tool, lifting_config, weights, '--work-dir', tmp_path)
+    assert 'not a whole safetensors file' in message
 
 
 def forked(function, *arguments):
@@ -150,6 +174,22 @@ def test_bad_options_are_explained(lifting_config, tmp_path, case):
     arguments = [lifting_config, '--work-dir', tmp_path, '--cfg-options', *options]
     message = fails(train_tool, *arguments)
     assert re.search(expected, message), message
+
+
+def test_a_model_of_a_package_that_is_not_installed_says_how_to_install_it(
+    lifting_config, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, 'mmpretrain', None)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    options = [
+        'model.backbone._delete_=True',
+        'model.backbone.type=mmpretrain.VisionTransformer',
+    ]
+    message = fails(
+        train_tool, lifting_config, '--work-dir', tmp_path, '--cfg-options', *options
+    )
+    assert 'model.backbone.type' in message
+    assert 'pip install --no-deps mmpretrain' in message
 
 
 def test_a_missing_config_or_checkpoint_is_named(lifting_config, tmp_path):
