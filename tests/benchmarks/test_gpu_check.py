@@ -204,6 +204,10 @@ def test_docs_have_the_section():
 
 
 def test_what_the_clock_says():
+    said = 'GPU-1f-2, 1410\nGPU-3f-4, 1980\nGPU-5, [N/A]\n'
+    assert _gpu.find_clock(said, '3f-4') == 1.98e9
+    assert _gpu.find_clock(said, '5') is None
+    assert _gpu.find_clock('', '5') is None
     assert _gpu.exponential_floor(1e9, CPU) is None
     assert _gpu.peak_bytes(lambda: None, CPU) is None
     row = _gpu.memory_row('here', dict(ours=1, peer=4), 'ours', 'peer', 0.3)
