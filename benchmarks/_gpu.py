@@ -264,13 +264,23 @@ def max_clock(device: torch.device) -> float | None:
     """The highest clock of the multiprocessors, in hertz, as the driver says it."""
     try:
         done = subprocess.run(
-            ['nvidia-smi', '--query-gpu=clocks.max.sm', '--format=csv,noheader,nounits',
-             f'--id={torch.cuda.get_device_properties(device).uuid}'],
+            ['nvidia-smi', '--query-gpu=uuid,clocks.max.sm',
+             '--format=csv,noheader,nounits'],
             capture_output=True, text=True, check=True, timeout=20,
         )  # fmt: skip
-        return 1e6 * float(done.stdout.splitlines()[0])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+    except (OSError, subprocess.SubprocessError):
         return None
+    return find_clock(done.stdout, str(torch.cuda.get_device_properties(device).uuid))
+
+
+def find_clock(said: str, uuid: str) -> float | None:
+    """Finds a GPU among lines of its UUID and its clock in megahertz."""
+    for line in said.splitlines():
+        name, _, clock = line.partition(',')
+        if name.strip().removeprefix('GPU-') == uuid.removeprefix('GPU-'):
+            with contextlib.suppress(ValueError):
+                return 1e6 * float(clock)
+    return None
 
 
 def exponential_floor(count: float, device: torch.device) -> float | None:

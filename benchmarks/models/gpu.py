@@ -49,7 +49,6 @@ TITLE = 'The models on a GPU'
 LIFTERS = 'configs/body_3d_keypoint'
 POSEMAMBA = f'{LIFTERS}/posemamba/h36m/posemamba_s-243frm_1xb4-120e_h36m-original.py'
 FRAMES, JOINTS, CLIPS = 243, 17, 64
-IMAGES, SIDE = 128, 256
 FAMILIES = {
     'PoseMamba': f'{LIFTERS}/posemamba/mocap/posemamba_xs-27frm_1xb4_mocap-fold0.py',
     'SasMamba': f'{LIFTERS}/sasmamba/mocap/sasmamba_xs-27frm_1xb4_mocap-fold0.py',
@@ -173,7 +172,8 @@ class Benchmark:
         """DF-Mamba a beside ResNet-50, each in its faster layout."""
         from benchmarks.models import backbones
 
-        images, side = (1, 64) if self.tiny else (IMAGES, SIDE)
+        asked = backbones.GPU_BATCH, backbones.GATE_SIZE
+        images, side = (1, 64) if self.tiny else asked
         batch = torch.randn(images, 3, side, side)
         names = backbones.GATED, backbones.YARDSTICK
         variants = {}
@@ -187,7 +187,7 @@ class Benchmark:
             variants[f'{name} {layout}'] = [torch.no_grad()(partial(network, inputs))]
         rows = []
         for allowed in (None, False):
-            where = f'{IMAGES} images of {SIDE} pixels'
+            where = f'{asked[0]} images of {asked[1]} pixels'
             if allowed is None:
                 times = compare(variants, self.device, self.seconds)
             else:
@@ -205,8 +205,8 @@ class Benchmark:
                     where,
                     f'{names[0]} / {names[1]}, images a second',
                     best[names[1]] / best[names[0]],
-                    1.07 if allowed is None else None,
-                    1.3 if allowed is None else None,
+                    backbones.GPU_GATE if allowed is None else None,
+                    backbones.GPU_AIM if allowed is None else None,
                     details=times.milliseconds(),
                     note=times.note(),
                 )

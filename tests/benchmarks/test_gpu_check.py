@@ -74,6 +74,7 @@ def test_a_stage_that_runs_out_of_time(monkeypatch, tmp_path):
     )
     stage(monkeypatch, program, 'print("later")', limit=3)
     monkeypatch.setattr(gpu_check, 'PATIENCE', 1)
+    monkeypatch.setattr(gpu_check, 'DRY_PATIENCE', 1)
     outcome = gpu_check.run_stage('one', settings(tmp_path))
     assert outcome.status == 'out of time'
     assert outcome.seconds < 30
@@ -203,6 +204,10 @@ def test_docs_have_the_section():
 
 
 def test_what_the_clock_says():
+    said = 'GPU-1f-2, 1410\nGPU-3f-4, 1980\nGPU-5, [N/A]\n'
+    assert _gpu.find_clock(said, '3f-4') == 1.98e9
+    assert _gpu.find_clock(said, '5') is None
+    assert _gpu.find_clock('', '5') is None
     assert _gpu.exponential_floor(1e9, CPU) is None
     assert _gpu.peak_bytes(lambda: None, CPU) is None
     row = _gpu.memory_row('here', dict(ours=1, peer=4), 'ours', 'peer', 0.3)

