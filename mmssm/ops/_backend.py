@@ -9,7 +9,7 @@ import torch
 
 from . import _library
 
-BACKENDS = ('auto', 'native', 'mamba_ssm', 'reference')
+BACKENDS = ('auto', 'native', 'mamba_ssm', 'reference', 'decomposed')
 NATIVE_ENV = 'MMSSM_REQUIRE_NATIVE'
 BACKEND_ENV = 'MMSSM_BACKEND'
 
@@ -33,6 +33,8 @@ def backend(name: str) -> Iterator[None]:
             per process where they are missing. ``'native'``: the compiled
             kernels or an error. ``'mamba_ssm'``: the package of that name, for
             `selective_scan` only. ``'reference'``: plain PyTorch.
+            ``'decomposed'``: for exporters, in terms that they know; without
+            gradient.
 
     Raises:
         ValueError: If there is no such backend.
@@ -71,7 +73,7 @@ def choose(op: str, device: torch.device, obstacle: str | None = None) -> str:
             itself is the reason.
 
     Returns:
-        ``'native'``, ``'mamba_ssm'`` or ``'reference'``.
+        ``'native'``, ``'mamba_ssm'``, ``'reference'`` or ``'decomposed'``.
 
     Raises:
         ValueError: If the requested backend does not exist or has no such op.
@@ -79,7 +81,7 @@ def choose(op: str, device: torch.device, obstacle: str | None = None) -> str:
     """
     name = _requested
     _check_name(name, _requested_by)
-    if name == 'reference':
+    if name in ('reference', 'decomposed'):
         return name
     if name == 'mamba_ssm':
         if op != 'selective_scan':

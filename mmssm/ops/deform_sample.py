@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _native, reference
+from . import _native, decomposed, reference
 from ._backend import choose
 from ._checks import check_dims, check_floats, check_shape, state_dtype
 
@@ -66,9 +66,13 @@ def deform_sample(
     dtype = state_dtype(x.dtype)
     # Lower precision would shift the places: offsets of pixels in large maps.
     wide = x.to(dtype), offset.to(dtype), weight.to(dtype), anchors.detach().to(dtype)
-    native = choose('deform_sample', x.device) == 'native'
-    run = torch.ops.mmssm.deform_sample if native else reference.deform_sample
-    y = run(*wide, rows, columns)
+    chosen = choose('deform_sample', x.device)
+    if chosen == 'native':
+        y = torch.ops.mmssm.deform_sample(*wide, rows, columns)
+    elif chosen == 'decomposed':
+        y = decomposed.deform_sample(*wide, rows, columns)
+    else:
+        y = reference.deform_sample(*wide, rows, columns)
     device = x.device.type
     if device != 'meta' and torch.is_autocast_enabled(device):
         return y

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _native, reference
+from . import _native, decomposed, reference
 from ._backend import choose
 from ._checks import state_dtype
 from .deform_sample import check_deform_sample
@@ -96,8 +96,10 @@ def deform_scan(
     out_dtype = default_output_dtype(x)
     # Lower precision would shift the places: offsets of pixels in large maps.
     sampling = offset.to(dtype), weight.to(dtype), anchors.detach().to(dtype)
-    if choose('deform_scan', x.device) == 'reference':
-        y = reference.deform_scan(
+    chosen = choose('deform_scan', x.device)
+    if chosen != 'native':
+        plain = decomposed if chosen == 'decomposed' else reference
+        y = plain.deform_scan(
             x, *sampling, rows, columns,
             dt, A, B, C, D, dt_bias, dt_weight, paths,
         )  # fmt: skip

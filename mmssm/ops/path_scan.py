@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from . import _native, reference
+from . import _native, decomposed, reference
 from ._backend import choose
 from ._checks import (
     FLOAT_DTYPES,
@@ -102,8 +102,12 @@ def path_scan(
     tensors = Tensors(sources, dt, A, B, C, D, dt_bias, dt_weight, initial_state)
     check_path_scan(tensors, paths)
     out_dtype = _output_dtype(sources[0], out_dtype)
-    if choose('path_scan', sources[0].device) == 'native':
+    chosen = choose('path_scan', sources[0].device)
+    if chosen == 'native':
         y, last_state = _call_native(tensors, paths, return_last_state, out_dtype)
+    elif chosen == 'decomposed':
+        y, last_state = decomposed.path_scan(*tensors, paths, return_last_state)
+        y = y.to(out_dtype)
     else:
         y, last_state = reference.path_scan(*tensors, paths)
         y = y.to(out_dtype)

@@ -38,7 +38,7 @@ def selective_scan(
     """
     dtype = state_dtype(u.dtype)
     batch, channels, _ = u.shape
-    groups = B.shape[1] if B.dim() == 4 else 1
+    groups = max(t.shape[1] if t.dim() == 4 else 1 for t in (B, C))
     grouped = (groups, channels // groups)
 
     u, delta, A = u.to(dtype), delta.to(dtype), A.to(dtype)

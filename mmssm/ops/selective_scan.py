@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import _native, reference
+from . import _native, decomposed, reference
 from ._backend import choose
 from ._checks import check_dims, check_floats, check_shape, state_dtype
 
@@ -102,6 +102,10 @@ def selective_scan(
             return_last_state,
             _native.needs_gradient(tensors),
             wide,
+        )
+    elif chosen == 'decomposed':
+        out, last_state = decomposed.selective_scan(
+            *tensors, delta_softplus, return_last_state
         )
     else:
         out, last_state = reference.selective_scan(*tensors, delta_softplus)

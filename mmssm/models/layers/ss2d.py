@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from operator import index
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from mmssm.ops import ScanPaths
 
@@ -23,28 +25,32 @@ class PathCache:
 
     def __init__(self, build: Callable[[int, int], ScanPaths]) -> None:
         self.build = build
-        self._made: dict[tuple[int, int, torch.device], ScanPaths] = {}
 
     def __call__(self, rows: int, columns: int, device: torch.device) -> ScanPaths:
         """The paths of a grid of ``rows`` x ``columns`` tokens on a device."""
-        key = (rows, columns, device)
-        if key not in self._made:
-            self._made[key] = self._make(*key)
-        return self._made[key]
+        # `index`: a compiler's symbol becomes the number that it stands for.
+        return getattr(self, self._make(index(rows), index(columns), device))
 
-    # Validation reads values: a compiler is to run this, not to trace it.
-    @torch.compiler.disable
-    def _make(self, rows: int, columns: int, device: torch.device) -> ScanPaths:
-        # On the CPU even where the model is not, for the same reason.
-        with torch.device('cpu'):
-            return self.build(rows, columns).to(device)
+    # Validation reads values, so a compiler is to run this and not to trace it. What
+    # it then finds are attributes: of a dict it would know the keys of the start.
+    @torch.compiler.assume_constant_result
+    def _make(self, rows: int, columns: int, device: torch.device) -> str:
+        """Name of the attribute that holds the paths of a size."""
+        place = str(device).replace(':', '_')
+        name = f'_of_{rows}x{columns}_{place}'
+        if name not in self.__dict__:
+            # On the CPU even where the model is not, for the same reason, and not
+            # as one of the tensors without values that an export traces with.
+            with _disable_current_modes(), torch.device('cpu'):
+                setattr(self, name, self.build(rows, columns).to(device))
+        return name
 
     def __deepcopy__(self, memo: dict) -> 'PathCache':
         # A copied model (EMA) has the same grids: sharing is right and cheap.
         return self
 
     def __getstate__(self) -> dict:
-        return {'build': self.build, '_made': {}}
+        return {'build': self.build}
 
 
 class SS2D(nn.Module):

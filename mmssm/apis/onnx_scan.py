@@ -1,0 +1,51 @@
+"""The recurrence of all scans in ONNX: one ``Scan`` node, whatever its length.
+
+Inputs and outputs are those of `mmssm.ops.decomposed`. onnxscript reads the source of
+these functions, which is why they are as plain as they are.
+"""
+
+import mmssm.ops.decomposed  # noqa: F401  registers what is translated here
+import torch
+from onnxscript import FLOAT, graph, script
+from onnxscript import opset18 as op
+from onnxscript.values import Opset
+
+OPSET = 18
+"""Version of the operators; every onnxruntime since 1.14 knows it."""
+
+_DOMAIN = Opset('mmssm', 1)
+
+
+@script(_DOMAIN)
+def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
+    """``mmssm::scan_steps``."""
+
+    @graph()
+    def step(h, delta_t, delta_x_t, B_t, C_t):
+        next_h = op.Exp(delta_t * A) * h + delta_x_t * B_t
+        y = op.MatMul(C_t, next_h)
+        return next_h, y
+
+    last, outputs = op.Scan(
+        state, delta, delta_x, B, C, body=step, num_scan_inputs=4
+    )
+    return outputs
+
+
+@script(_DOMAIN)
+def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:
+    """``mmssm::scan_last``."""
+
+    @graph()
+    def step_on(h, delta_t, delta_x_t, B_t):
+        next_h = op.Exp(delta_t * A) * h + delta_x_t * B_t
+        return next_h
+
+    last = op.Scan(state, delta, delta_x, B, body=step_on, num_scan_inputs=3)
+    return last
+
+
+TRANSLATIONS = {
+    torch.ops.mmssm.scan_steps.default: scan_steps,
+    torch.ops.mmssm.scan_last.default: scan_last,
+}
