@@ -326,9 +326,7 @@ class _Visits:
         return flat.unflatten(1, (self.shape[2], self.length)).sum(1)
 
 
-def _by_group(
-    B: Tensor, C: Tensor, N: int, E: int, L: int
-) -> tuple[Tensor, Tensor]:
+def _by_group(B: Tensor, C: Tensor, N: int, E: int, L: int) -> tuple[Tensor, Tensor]:
     """Weights of a selective scan as ``(N, K, d_state, L)`` of ``K`` groups."""
     if B.dim() > 2 and C.dim() > 2:
         return (B, C) if B.dim() == 4 else (B.unsqueeze(1), C.unsqueeze(1))
