@@ -246,9 +246,7 @@ def read_onnx_metadata(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def _translate(
-    network: Network, example: Tensor, into: Port, out: Sequence[Port]
-) -> Any:
+def _translate(network: Network, example: Tensor, into: Port, out: Sequence[Port]) -> Any:
     """The program in ONNX."""
     from onnx_ir.passes.common import DeduplicateInitializersPass
 
@@ -400,9 +398,7 @@ def _unwritten(path: Path, error: OSError) -> FileNotWrittenError:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps the exporter from talking of its own affairs."""
-    loggers = [
-        logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')
-    ]
+    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -60,10 +60,7 @@ OUTPUTS: tuple[tuple[type[nn.Module], tuple[tuple[str, str], ...]], ...] = (
         MeshHead,
         (
             ('global_orient', "rotation matrix of the hand model's root"),
-            (
-                'hand_pose',
-                "rotation matrices of its other joints in their parents' axes",
-            ),
+            ('hand_pose', "rotation matrices of its other joints in their parents' axes"),
             ('betas', 'shape coefficients'),
             ('cam', 'weak-perspective camera: scale, x, y'),
             ('cam_t', "metres, the hand model's origin in the crop's camera"),
