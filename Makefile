@@ -59,7 +59,7 @@ benchmark-hands: env
 		--out work_dirs/benchmark-hands
 
 # Hamba's small head beside a plain MANO head on the same backbone, three seeds of
-# 2,000 iterations each: an hour; called again, it goes on.
+# 800 iterations each: three quarters of an hour; called again, it goes on.
 benchmark-hand-meshes: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/models/hand_mesh_synthhand.py \
 		--out work_dirs/benchmark-hand-meshes
