@@ -162,6 +162,15 @@ def test_new_people_join_and_nobody_is_found_twice():
     assert len(pose(image_of([first]))) == 1
 
 
+def test_people_side_by_side_are_two():
+    pair = [Person((140, 120)), Person((182, 120))]  # half their squares in common
+    pose, _ = estimator()
+    for _ in range(3):
+        found = pose(image_of(pair))
+        places = sorted(found.keypoints[:, 23, 0].tolist())
+        np.testing.assert_allclose(places, [140, 182], atol=2)
+
+
 def test_no_more_people_than_asked_for():
     people = [Person((x, 120), height=40) for x in (50, 150, 250)]
     assert len(estimator(max_people=2)[0](image_of(people))) == 2
@@ -296,6 +305,16 @@ def test_what_is_no_hand_is_left_out():
     assert nothing.bboxes.shape == (0, 4)
     three = [Person((x, 150), height=40) for x in (50, 150, 250)]
     assert len(hands(max_hands=2)(image_of(three))) == 2
+
+
+def test_clasped_hands_are_two_and_no_hand_is_found_twice(monkeypatch):
+    hand = hands()
+    image = image_of([Person((150, 150))])
+    (region,) = hand.detect(image)
+    monkeypatch.setattr(hand, 'detect', lambda image: [region, region])
+    assert len(hand(image)) == 1
+    turned = [Person((150, 150), 0.0, 40), Person((160, 112), 3.0, 40)]
+    assert len(hands()(image_of(turned))) == 2
 
 
 def test_hands_of_a_clip_are_numbered_by_frame():
