@@ -19,7 +19,8 @@ demo: env
 demo-hand: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) demo/train_hand_mesh.py --out work_dirs/demo-hand
 
-# The workers already use the cores: one thread to each.
+# The workers already use the cores: one thread to each. Pages are tested in a real
+# browser where there is one (Debian: apt-get install chromium).
 test: env
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile --cov
 

@@ -47,13 +47,15 @@ class Browser:
     """
 
     def __init__(self, folder: Path) -> None:
+        program = find_chromium()
         import websocket
 
         self.problems: list[str] = []
+        self.url = 'about:blank'
         self._number = 0
         self._log = open(folder / 'log', 'wb')  # noqa: SIM115  closed with the browser
         self._process = subprocess.Popen(
-            [find_chromium(), *SWITCHES, f'--user-data-dir={folder}', 'about:blank'],
+            [program, *SWITCHES, f'--user-data-dir={folder}', 'about:blank'],
             stdout=subprocess.DEVNULL,
             stderr=self._log,
         )

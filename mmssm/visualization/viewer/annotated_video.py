@@ -156,7 +156,8 @@ class _Figure:
     def depth(self, number: int) -> float:
         """How far away the person is: 0 if that is not known."""
         depth = self.seen[self.rows[number], :, 2]
-        return float(np.mean(depth[np.isfinite(depth)])) if len(depth) else 0.0
+        depth = depth[np.isfinite(depth)]
+        return float(np.mean(depth)) if len(depth) else 0.0
 
     def draw(self, image: NDArray[np.uint8], joints: NDArray, number: int) -> None:
         """Draws bones with a dark edge; hollow joints are interpolated ones."""

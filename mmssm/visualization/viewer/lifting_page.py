@@ -183,10 +183,13 @@ def _notes(
     if other is not None:
         name = _name(result, other)
         notes += [f'{name}: {note}' for note in other.notes]
-        extra = {person.track_id for person in other.persons}
-        lone = [one.track_id for one in result.persons if one.track_id not in extra]
+        theirs = {person.track_id for person in other.persons}
+        lone = [one.track_id for one in result.persons if one.track_id not in theirs]
         if lone:
             notes.append(f'{name} has no person of track {lone}.')
+        ours = {person.track_id for person in result.persons}
+        if theirs - ours:
+            notes.append(f'{name} also has track {sorted(theirs - ours)}, not shown.')
     if not result.persons:
         notes.append('Nobody was found.')
     notes.append(

@@ -10,7 +10,11 @@ import pytest
 from helpers import results, viewer
 
 from mmssm.utils.errors import UserError
-from mmssm.visualization.viewer import write_hand_page, write_lifting_page
+from mmssm.visualization.viewer import (
+    write_annotated_video,
+    write_hand_page,
+    write_lifting_page,
+)
 from mmssm.visualization.viewer.hand_columns import all_columns, columns_of
 from mmssm.visualization.viewer.hand_page import hand_errors
 
@@ -125,6 +129,8 @@ def test_people_whom_the_other_lacks_are_told(path):
     data = data_of(path)
     assert ['other' in person for person in data['people']] == [False, True]
     assert any('no person of track [1]' in note for note in data['notes'])
+    write_lifting_page(path, other, other=result)
+    assert any('also has track [1], not' in note for note in data_of(path)['notes'])
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,25 @@ def test_images_of_a_folder_may_differ_in_size(path):
     write_hand_page(path, viewer.ball_hands(fps=None, frame_names=names), images)
     assert data_of(path)['frame_names'] == list(names)
     assert 'a<b>' not in path.read_text()
+
+
+def test_hands_that_only_the_other_has_keep_a_column(path):
+    result = viewer.ball_hands()
+    alone = replace(result, frames=[hands[:1] for hands in result.frames])
+    write_hand_page(path, alone, other=result)
+    names = [column['name'] for column in data_of(path)['columns']]
+    assert names == ['right hand', 'left hand']
+
+
+def test_people_without_any_known_joint(path, tmp_path):
+    person = viewer.moving_person()
+    person.keypoints_3d[:] = np.nan
+    person.keypoints[:] = np.nan
+    result = viewer.lifting([person, viewer.moving_person(2)])
+    write_lifting_page(path, result, other=result)
+    assert len(data_of(path)['people']) == 2
+    video = tmp_path / 'clip.avi'
+    assert write_annotated_video(video, result, viewer.colored_video(2)) == 2
 
 
 def test_hands_of_different_models_are_refused(path):

@@ -55,11 +55,18 @@ def test_nobody_stands_where_another_is():
     people = [results.person(number, span) for number, span in enumerate(spans)]
     assert assign_slots(people) == [0, 1, 1, 0, 2]
     placing = place_people(people)
-    middle = [placing.offsets[number][0] for number in (0, 1, 4)]
+    middle = sorted(placing.offsets[number][0] for number in (0, 1, 4))
     assert np.allclose(np.diff(middle), placing.spacing)
     assert sum(middle) == pytest.approx(0)
     widths = [np.ptp(person.keypoints_3d[..., 0]) for person in people]
     assert placing.spacing > max(widths)
+
+
+def test_people_stand_in_the_order_of_the_image():
+    people = [viewer.moving_person(number, shift=-40 * number) for number in range(3)]
+    people[1].keypoints[:] = np.nan  # not known, taken for the edge of the image
+    found = [offset[0] for offset in place_people(people).offsets]
+    assert found[1] < found[2] < found[0]
 
 
 def test_people_stand_where_they_were_estimated():

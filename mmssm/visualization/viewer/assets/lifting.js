@@ -168,7 +168,7 @@ function liftingPage(data) {
     const base = owner || person;
     const baseRow = base.row(player.frame);
     // compared with its owner at the same place, which is what the error measures
-    const place = baseRow < 0 ? null : base.place(baseRow, state.placed);
+    const place = baseRow < 0 && state.placed ? null : base.place(baseRow, state.placed);
     if (!place) return null;
     const beside = owner && state.other === 'beside' ? data.spacing : 0;
     const scene = data.joints.map((_, joint) => {
