@@ -10,6 +10,7 @@ from mmpose.structures import PoseDataSample
 
 import mmssm.registry  # noqa: F401
 from mmssm.apis.streaming import StreamingLifter
+from mmssm.datasets import MocapDataset
 from mmssm.utils.errors import UserError
 
 SIZE = (1000, 800)
@@ -184,3 +185,26 @@ def test_wrong_lifters_are_refused():
         StreamingLifter(build(), SIZE, factor=[1.0, 2.0])
     with pytest.raises(ValueError, match='min_score'):
         StreamingLifter(build(), SIZE, min_score=2)
+
+
+def test_the_shipped_weights_lift_a_video_that_they_have_not_seen():
+    """Millimetres at the true scale, from exact 2D joints."""
+    dataset = MocapDataset(test_mode=True, seq_len=60, indices=[0, 5])
+    for sample in (dataset.get_data_info(index) for index in range(2)):
+        camera = sample['camera_param']
+        depth = sample['keypoints_3d'][:, 0, 2].mean()
+        lifter = StreamingLifter(
+            'posemamba-mocap-causal-27frm',
+            (camera['w'], camera['h']),
+            factor=float(1000 * depth / camera['f'][0]),
+        )
+        poses = np.stack(
+            [lifter.step(frame[None]).keypoints_3d[0] for frame in sample['keypoints']]
+        )
+        truth = sample['keypoints_3d'] - sample['keypoints_3d'][:, :1]
+        flat = truth * (1, 1, 0)
+        error, of_flat = (
+            1000 * np.linalg.norm(found - truth, axis=-1).mean()
+            for found in (poses, flat)
+        )
+        assert error < 0.75 * of_flat

@@ -97,7 +97,10 @@ def default_layers(names: list[str]) -> list[str]:
 
 def sample_of(config: Config, number: int, model: nn.Module) -> tuple[Tensor, dict]:
     """What the network gets of a validation sample, and the data's description."""
-    dataset = DATASETS.build(config.val_dataloader.dataset)
+    try:
+        dataset = DATASETS.build(config.val_dataloader.dataset)
+    except FileNotFoundError as error:
+        raise UserError(f'the validation data is not here: {error}') from error
     if not 0 <= number < len(dataset):
         raise UserError(
             f'--sample {number}: the validation data has {len(dataset)} samples, from 0'

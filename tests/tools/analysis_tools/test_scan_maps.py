@@ -75,6 +75,23 @@ def test_what_there_is_not_is_said(tool, tmp_path, capsys, arguments, message):
     assert '--out DIR' in capsys.readouterr().err
 
 
+def test_data_that_is_not_here_is_said(tool, tmp_path):
+    weights = ROOT / 'mmssm/weights/hamba-small-synthhand.safetensors'
+    (config,) = ROOT.glob('configs/hand_mesh/hamba/synthhand/*small*.py')
+    nowhere = f'val_dataloader.dataset.data_root={tmp_path}'
+    with pytest.raises(SystemExit, match=r'data is not here: .*does not exist'):
+        tool.main(
+            [
+                str(config),
+                str(weights),
+                '--out',
+                str(tmp_path),
+                '--cfg-options',
+                nowhere,
+            ]
+        )
+
+
 def test_a_sweep_from_the_command_line(tmp_path, capsys):
     tool = load_script('tools/analysis_tools/robustness.py')
     weights = ROOT / 'mmssm/weights/posemamba-mocap-27frm.safetensors'
