@@ -222,7 +222,12 @@ def _corners(
     at_row = torch.stack([top, top, top + 1, top + 1], -1)
     at_column = torch.stack([left, left + 1, left, left + 1], -1)
     share = torch.stack(
-        [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right],
+        [
+            (1 - down) * (1 - right),
+            (1 - down) * right,
+            down * (1 - right),
+            down * right,
+        ],
         -1,
     )
     exists = (at_row >= 0) & (at_row < rows) & (at_column >= 0) & (at_column < columns)
@@ -330,9 +335,7 @@ class _Visits:
         return flat.unflatten(1, (self.shape[2], self.length)).sum(1)
 
 
-def _by_group(
-    B: Tensor, C: Tensor, N: int, E: int, L: int
-) -> tuple[Tensor, Tensor]:
+def _by_group(B: Tensor, C: Tensor, N: int, E: int, L: int) -> tuple[Tensor, Tensor]:
     """Weights of a selective scan as ``(N, K, d_state, L)`` of ``K`` groups."""
     if B.dim() > 2 and C.dim() > 2:
         return (B, C) if B.dim() == 4 else (B.unsqueeze(1), C.unsqueeze(1))
