@@ -115,6 +115,7 @@ def count(name: str, code: Code) -> list[Count]:
 
     Args:
         name: Mangled name; others than of whole scans have no counts.
+        code: What was read of it.
     """
     match = _KERNEL.search(name)
     if match is None:

@@ -14,6 +14,7 @@ from mmssm.ops.__main__ import main
 # works on at a time. The kernels in double, for tests and checks, have all they want.
 MOST_REGISTERS = {
     r'ForwardKernelI\w+LayoutIfLi1E\w+ELb0EEE': 64,
+    r'ForwardKernelI\w+LayoutIfLi4E\w+ELb1EEE': 168,
     r'ForwardKernelI\w+LayoutIf': 96,
     r'BackwardKernelI\w+LayoutIf': 128,
     r'': 255,

@@ -98,6 +98,7 @@ selective(half, 3, 1, 16, 19)
 selective(half, 3, 1, 17, 19)
 # More groups than a scan may have paths.
 selective(single, 34, 17, 2, 5)
+selective(double, 4, 2, 17, 5)
 # Split over the length: 257 steps and more are three spans, also of segments.
 selective(single, 2, 1, 1, 600)
 selective(single, 1, 1, 16, 400)

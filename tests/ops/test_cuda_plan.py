@@ -25,8 +25,8 @@ int main(int, char** arguments) {
   for (int i = 0; i < 11; ++i) {
     v[i] = std::atoll(arguments[i + 1]);
   }
-  const ScanShape shape = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7] != 0, v[8] != 0,
-                           v[10] != 0};
+  const ScanShape shape = {v[0], v[1],      v[2],      v[3],      v[4],
+                           v[5], v[6], v[7] != 0, v[8] != 0, v[10] != 0};
   for (const bool is_forward : {true, false}) {
     const ScanPlan p =
         is_forward ? plan_forward(shape, v[9]) : plan_backward(shape, v[9]);
@@ -47,7 +47,8 @@ int main(int, char** arguments) {
     for (int part = 0; v[0] * v[2] < 10000 && part < p.parts; ++part) {
       Tiles<16> tiles(part);
       for (Steps t = tiles.take(s); t.count > 0; t = tiles.take(s)) {
-        std::printf("tile %d %d %d %d %d\n", int(is_forward), part, t.n, t.first, t.count);
+        std::printf(
+            "tile %d %d %d %d %d\n", int(is_forward), part, t.n, t.first, t.count);
       }
     }
   }
@@ -58,11 +59,13 @@ int main(int, char** arguments) {
   s.index = index;
   s.row[1] = 1;
   s.reverse[1] = true;
-  for (int k = 0; k < 2; ++k) {
-    std::printf("tokens %d %d %d\n", token_of(s, k, 0), token_of(s, k, 1), token_of(s, k, 2));
+  for (int i = 0; i < 3; ++i) {
+    // The last time in natural order.
+    s.index = i < 2 ? index : nullptr;
+    const int k = i % 2;
+    std::printf(
+        "tokens %d %d %d\n", token_of(s, k, 0), token_of(s, k, 1), token_of(s, k, 2));
   }
-  s.index = nullptr;
-  std::printf("tokens %d %d %d\n", token_of(s, 0, 0), token_of(s, 0, 1), token_of(s, 0, 2));
 }
 """
 CHECKPOINT_STEPS = 64
@@ -174,8 +177,10 @@ def test_lengths_are_split_only_where_rows_are_few(program):
 def test_a_block_adds_paths_where_rows_are_many(program):
     joints = Shape(15552, 2, 17, 128, 16, can_add=True)
     assert [p.adds for p in plans(program, joints)] == [1, 0]
-    # Not into an output of 16 bits, one clip, or several sets of states.
+    # Not into an output of 16 bits, of one clip, of several sets of states, or where
+    # blocks have parts of a sample.
     for shape in (
+        joints._replace(segment=5),
         joints._replace(can_add=False),
         Shape(1, 4, 4131, 128, 16, can_add=True),
         joints._replace(states=17),

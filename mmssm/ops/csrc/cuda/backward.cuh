@@ -95,10 +95,12 @@ struct BackwardKernel {
   static constexpr int kColumns = 2 * L::kSet;
   static constexpr int kWarps = kThreads / kWarp;
   static_assert(kThreads % kWarp == 0, "whole warps");
+  static_assert(kPieceSteps % L::kLanes == 0, "whole rounds of lanes");
   // Steps that are loaded and stored at a time.
   static constexpr int kSome = kThreads < kChunkSteps ? kThreads : kChunkSteps;
-  using Rows = Tile<T, kSome, L::kRows, kThreads, 8>;
-  using States = Tile<T, kSome, L::kSet, kThreads, 8>;
+  static constexpr int kFlying = sizeof(T) == 8 ? 4 : 8;
+  using Rows = Tile<T, kSome, L::kRows, kThreads, kFlying>;
+  using States = Tile<T, kSome, L::kSet, kThreads, kFlying>;
 
   // What is in shared memory.
   struct Memory {
@@ -215,6 +217,10 @@ struct BackwardKernel {
       end(a, run, p.k, e, d0, left, q, sum_delta, lane == 0 && p.set == 0);
     }
     if (kFull) {
+#pragma unroll
+      for (int mask = 1; mask < L::kLanes; mask <<= 1) {
+        dbias += block.shuffle_xor(dbias, mask);
+      }
       block.sync();
       store_weights(thread, a, p, e, d0, lane, dA, dD, dbias, m);
     }
@@ -249,7 +255,7 @@ struct BackwardKernel {
     if constexpr (kFull && kSampled) {
 #pragma unroll 1
       for (int done = 0; s.taps && done < kChunkSteps; done += kSome) {
-        load_samples<Rows, 2>(
+        load_samples<Rows, kFlying / 4>(
             thread, s, after(steps, done), m.table + done, x, p.block * L::kRows,
             m.u + done * L::kPitch, L::kPitch);
       }
@@ -367,8 +373,9 @@ struct BackwardKernel {
     }
   }
 
-  // Leaves the gradients of x (or of the samples) and of dt in the place of x and
-  // delta, and those of B and C, summed over the rows of the warp, in `sums`.
+  // Leaves the gradients of x (or of the samples) and of dt, before its projection, in
+  // the place of x and delta, and those of B and C, summed over the rows of the warp,
+  // in `sums`.
   template <class Block>
   static MMSSM_DEVICE void piece_back(
       const Block& block, int row, int lane, int thread, int start,
@@ -425,15 +432,21 @@ struct BackwardKernel {
         by_B += block.shuffle_xor(by_B, mask);
         by_A += block.shuffle_xor(by_A, mask);
       }
-      T d_raw = by_A * kLn2<T> + u * by_B;
-      d_raw *= is_softplus ? softplus_slope(step) : 1;
-      dbias += d_raw;
       dD += g * x;
-      // All lanes of the row have read them.
+      // All lanes of the row have read them; dy has no other use any more.
       if (lane == 0) {
         m.u[at] = step * by_B + D * g;
-        m.delta[at] = d_raw;
+        m.dy[at] = by_A * kLn2<T> + u * by_B;
       }
+    }
+    block.warp_sync();
+    // Through softplus, every lane for other steps.
+#pragma unroll
+    for (int i = 0; i < kPieceSteps; i += L::kLanes) {
+      const int at = (start + i + lane) * L::kPitch + row;
+      const T d_raw = m.dy[at] * (is_softplus ? softplus_slope(m.delta[at]) : T(1));
+      m.delta[at] = d_raw;
+      dbias += d_raw;
     }
   }
 

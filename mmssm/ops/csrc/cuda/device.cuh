@@ -37,6 +37,13 @@ MMSSM_DEVICE int64_t afresh(int64_t value) {
   return value;
 }
 
+MMSSM_DEVICE int afresh(int value) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+r"(value));
+#endif
+  return value;
+}
+
 // Neighbouring values of shared memory, loaded 16 bytes at a time where they can be.
 template <int kCount, class T>
 MMSSM_DEVICE void load_row(T (&to)[kCount], const T* from) {

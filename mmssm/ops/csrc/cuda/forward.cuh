@@ -19,9 +19,14 @@ constexpr int kTileSteps = 16;
 static_assert(kCheckpointSteps % kTileSteps == 0, "tiles end where checkpoints are");
 
 constexpr int kLoaders = 64;  // threads of a block
-// Of a thread. With one state it is memory that is waited for, by as many as can.
-constexpr int forward_registers(int states, bool is_sampled) {
-  return states == 1 && !is_sampled ? 64 : 96;
+// Of a thread. With one state it is memory that is waited for, by as many as can; where
+// several threads have a row there are few rows.
+template <class L>
+constexpr int forward_registers(bool is_sampled) {
+  if (is_sampled) {
+    return L::kLanes > 1 ? 128 : 96;
+  }
+  return L::kStates == 1 ? 64 : 96;
 }
 
 struct ForwardArgs {
@@ -165,9 +170,9 @@ struct ForwardKernel {
   using Args = ForwardArgs;
   static constexpr int kThreads = L::kScanners + kLoaders;
   static constexpr int kBlocks =
-      blocks_to_hold<T>(kThreads, forward_registers(L::kStates, kSampled));
-  using Rows = Tile<T, kTileSteps, L::kRows, kLoaders, 16>;
-  using States = Tile<T, kTileSteps, L::kSet, kLoaders, 16>;
+      blocks_to_hold<T>(kThreads, forward_registers<L>(kSampled));
+  using Rows = Tile<T, kTileSteps, L::kRows, kLoaders, kSampled ? 8 : 16>;
+  using States = Tile<T, kTileSteps, L::kSet, kLoaders, kSampled ? 8 : 16>;
   static constexpr int kTiles = kSampled ? 3 : 2;  // that have rows
   static_assert(L::kScanners % kWarp == 0 && kLoaders % kWarp == 0, "whole warps");
 
@@ -181,8 +186,7 @@ struct ForwardKernel {
   };
 
   static MMSSM_DEVICE int buffer_values(const ScanArgs& s) {
-    return kTileSteps * (2 * L::kStatePitch + kTiles * L::kPitch +
-                         int(s.rank));
+    return kTileSteps * (2 * L::kStatePitch + kTiles * L::kPitch + int(s.rank));
   }
 
   static MMSSM_DEVICE Buffer buffer_of(const ScanArgs& s, char* memory, int number) {
@@ -207,17 +211,19 @@ struct ForwardKernel {
   // Bytes of shared memory.
   static int64_t shared(const ScanArgs& s) {
     const int64_t values =
-        2 * kTileSteps *
-            (2 * L::kStatePitch + kTiles * L::kPitch + s.rank) +
+        2 * kTileSteps * (2 * L::kStatePitch + kTiles * L::kPitch + s.rank) +
         s.rank * L::kRows;
     return values * int64_t(sizeof(T)) + 2 * kTileSteps * int64_t(sizeof(int32_t));
   }
 
   template <class Block>
   static MMSSM_DEVICE void run(const Block& block, const Args& a) {
-    BlockPlace p = block_place(a.s, block.index());
-    const int thread = block.thread();
-    for (; p.k < a.s.paths; p.k += int(a.s.path_blocks)) {
+    const BlockPlace first = block_place(a.s, int(block.index()));
+#pragma unroll 1
+    for (int k = first.k; k < a.s.paths; k += int(a.s.path_blocks)) {
+      const BlockPlace p = {
+          afresh(first.block), afresh(first.set), k, afresh(first.part)};
+      const int thread = afresh(block.thread());
       load_dt_weight<L, kThreads>(thread, a.s, p, dt_weight_of(a.s, block.shared()));
       block.sync();
       if (thread < L::kScanners) {
@@ -289,7 +295,7 @@ struct ForwardKernel {
     load_dt<T, kTileSteps, kLoaders>(thread, s, p.k, steps, to.table, to.dt);
     if constexpr (kSampled) {
       if (s.taps) {
-        load_samples<Rows, 4>(
+        load_samples<Rows, L::kLanes == 1 ? 4 : 2>(
             thread, s, steps, to.table, x, p.block * L::kRows, to.u, L::kPitch);
       }
     }

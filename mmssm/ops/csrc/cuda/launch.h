@@ -194,7 +194,7 @@ template <class T, class Body>
 void with_backward_layout(const ScanPlan& p, bool is_sampled, const Body& body) {
   if constexpr (sizeof(T) == 8) {
     return p.lanes == 1 ? body(Layout<T, 1, 1, 32>(), Is<true>())
-                        : body(Layout<T, 4, 4, 16>(), Is<true>());
+                        : body(Layout<T, 2, 8, 16>(), Is<true>());
   } else {
     const auto with_samples = [&](auto layout) {
       return is_sampled ? body(layout, Is<true>()) : body(layout, Is<false>());
@@ -393,6 +393,10 @@ void run_backward(Launcher& launcher, const Scan& scan, const ScanGrad& grad) {
     spreads.dy = grad.y;
     spreads.dx = grad.x[0];
     spread<T>(launcher, *scan.deform, spreads, grad.offset, grad.weight);
+  } else if (!is_direct && !scan.merge) {
+    View each = grad.x[0];
+    each.stride[3] = apart(grad.x, s.sources);
+    sum_sets<T>(launcher, s, args.x.data, each);
   } else if (!is_direct) {
     for (int64_t i = 0; i < s.sources; ++i) {
       sum_paths<T>(launcher, s, args.x.data, grad.x[i], int(i));

@@ -79,10 +79,11 @@ inline int64_t states_for(int64_t states, bool is_sampled, int64_t most) {
   return fitting < most ? fitting : most;
 }
 
-// Whether there are rows enough without those of other paths.
+// Whether there are rows enough without those of other paths. Segments of a sample are
+// several blocks', and have other tokens in every path.
 inline bool adds_paths(const ScanShape& s, const ScanPlan& p, int64_t multiprocessors) {
   const int64_t warps = warps_of(s, p) / s.paths;
-  return s.can_add && s.paths > 1 && p.sets == 1 &&
+  return s.can_add && s.paths > 1 && p.sets == 1 && s.segments == 1 &&
          warps >= multiprocessors * kAddingWarps;
 }
 
@@ -104,7 +105,7 @@ inline ScanPlan plan_backward(const ScanShape& s, int64_t multiprocessors) {
   if (s.states <= 1) {
     set_layout(s, p, 1, 1, s.is_double ? 32 : 64);
   } else if (s.is_double) {
-    set_layout(s, p, 4, 4, 16);
+    set_layout(s, p, 2, 8, 16);
   } else {
     const bool is_half = states_for(s.states, s.is_sampled, 16) == 8;
     set_layout(s, p, 4, is_half ? 2 : 4, is_half ? 64 : 32);

@@ -58,7 +58,8 @@ MMSSM_DEVICE Run run_of(const ScanArgs& s, int number) {
   number /= int(s.spans);
   run.segment = number % int(s.segments);
   run.n = number / int(s.segments);
-  const int64_t first = run.segment * s.segment, start = first + run.span * s.span_steps;
+  const int64_t first = run.segment * s.segment;
+  const int64_t start = first + run.span * s.span_steps;
   const int64_t end = smaller(
       start + s.span_steps, smaller(first + s.segment, s.tokens));
   run.start = int(start);
