@@ -236,13 +236,13 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_command_line(tmp_path, capsys):
-    assert main(['export', 'posemamba-mocap-27fram', '--out', 'a.onnx']) == 1
+    assert main(['export', 'posemamba-mocap-27fram', 'a.onnx']) == 1
     assert "did you mean 'posemamba-mocap-27frm'" in capsys.readouterr().err
     with pytest.raises(SystemExit) as error:
-        main(['export', 'posemamba-mocap-27frm', '--out', 'a.pt'])
+        main(['export', 'posemamba-mocap-27frm', 'a.pt'])
     assert error.value.code == 2 and '.onnx' in capsys.readouterr().err
     path = tmp_path / 'made' / 'lifter.onnx'
-    assert main(['export', 'posemamba-mocap-27frm', '--out', str(path)]) == 0
+    assert main(['export', 'posemamba-mocap-27frm', str(path)]) == 0
     assert str(path) in capsys.readouterr().out
     assert tuple(read_onnx_metadata(path)['joint_names']) == h36m.JOINT_NAMES
     assert json.loads(open_onnx(path).get_modelmeta().custom_metadata_map['mmssm'])

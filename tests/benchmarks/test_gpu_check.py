@@ -225,7 +225,7 @@ def test_tf32_is_put_back():
     assert torch.backends.cudnn.allow_tf32 is before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dry_run(tmp_path):
     done = subprocess.run(
         [str(ROOT / 'tools/gpu_check.sh'), '--dry-run', '--out', str(tmp_path)],

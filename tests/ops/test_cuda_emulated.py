@@ -162,7 +162,7 @@ def compute(package, target, order, multiprocessors):
     return torch.load(target, weights_only=True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kernels_give_what_the_reference_gives(emulated, tmp_path):
     by_order = []
     # A large GPU splits rows and lengths, a small one puts them one after the other.
