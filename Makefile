@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo demo-hand test lint fuzz sanitize mutants bench \
+.PHONY: env demo demo-hand test lint docs fuzz sanitize mutants bench \
 	gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
@@ -28,6 +28,12 @@ lint: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# The pages of docs/ as a site, work_dirs/docs/index.html; a warning is an error.
+PIP = $(RUN) -m pip install -qq --disable-pip-version-check
+docs: env
+	@$(PIP) -c requirements/constraints.txt -r requirements/docs.txt
+	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -q -b html docs work_dirs/docs
 
 # The proof of the scans in tests/ops, at length: new random cases at every call,
 FUZZ_CASES ?= 5000
