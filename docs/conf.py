@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / '_extensions')]
 
-import mmssm.registry  # noqa: E402  cures the host before autodoc imports it
+import mmssm.registry  # noqa: E402, F401  cures the host before autodoc imports it
 from mmssm import __version__  # noqa: E402
 
 project = 'mmssm'
