@@ -23,10 +23,13 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = re.compile(r'\s*\[[^\]]*\]\((\.\./[^)\s]+\.md)\)\s*')
 FENCE = re.compile(r'^(`{3,}|~{3,}).*?^\1[`~]*\s*?$', re.MULTILINE | re.DOTALL)
+logger = logging.getLogger(__name__)
+
 RELATIVE_LINK = re.compile(r'(\]\()(?![#/]|[a-z][a-z+.-]*:)([^)\s#]+)')
 
 
@@ -96,7 +99,7 @@ class RepositoryLinks(SphinxTransform):
                     *node.children,
                     refdomain='doc',
                     reftarget=shown[path],
-                    reftargetid=None,
+                    reftargetid=node.get('reftargetid'),
                     refdoc=self.env.docname,
                     reftype='myst',
                     refexplicit=True,
@@ -119,8 +122,12 @@ class RepositoryLinks(SphinxTransform):
         else:
             folder = Path(self.env.doc2path(self.env.docname)).parent
         path = Path(os.path.normpath(folder / target))
-        outside = path.is_relative_to(ROOT) and not path.is_relative_to(self.env.srcdir)
-        return path if outside and path.exists() else None
+        if path.is_relative_to(self.env.srcdir) or not path.exists():
+            return None
+        if not path.is_relative_to(ROOT):
+            logger.warning('a link leads out of the repository: %s', path, location=node)
+            return None
+        return path
 
 
 def files_of(env: BuildEnvironment) -> dict[str, set[str]]:
