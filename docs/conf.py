@@ -17,6 +17,7 @@ extensions = [
     'myst_parser',
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
+    'mathml',
     'repository_links',
 ]
 exclude_patterns = ['_extensions', 'figures']
@@ -34,6 +35,7 @@ autodoc_typehints_description_target = 'documented'
 autodoc_member_order = 'bysource'
 autodoc_default_options = {'members': True, 'show-inheritance': True}
 
+html_math_renderer = 'mathml'
 html_theme = 'furo'
 html_title = f'mmssm {release}'
 html_show_copyright = False

@@ -125,7 +125,9 @@ class RepositoryLinks(SphinxTransform):
         if path.is_relative_to(self.env.srcdir) or not path.exists():
             return None
         if not path.is_relative_to(ROOT):
-            logger.warning('a link leads out of the repository: %s', path, location=node)
+            logger.warning(
+                'a link leads out of the repository: %s', path, location=node
+            )
             return None
         return path
 
