@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo demo-hand test test-long lint fuzz sanitize mutants bench \
+.PHONY: env demo demo-hand test test-long lint docs fuzz sanitize mutants bench \
 	gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
@@ -32,6 +32,12 @@ lint: env
 # The tests of minutes: kernels for CUDA on an emulator, the dry run of the GPU check.
 test-long: env
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -m long
+
+# The pages of docs/ as a site, work_dirs/docs/index.html; a warning is an error.
+PIP = $(RUN) -m pip install -qq --disable-pip-version-check
+docs: env
+	@$(PIP) -c requirements/constraints.txt -r requirements/docs.txt
+	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -q -b html docs work_dirs/docs
 
 # The proof of the scans in tests/ops, at length: new random cases at every call,
 FUZZ_CASES ?= 5000
