@@ -123,12 +123,11 @@ def _check_script(program: str, arguments: list[str]) -> None:
         check(['python', '-m', 'benchmarks.gpu_check', *arguments])
     elif path.name.startswith('dist_'):
         tool = path.stem.removeprefix('dist_')
-        if tool == 'train':
-            config, _, *rest = arguments
-        else:
-            config, checkpoint, _, *rest = arguments
-            rest.insert(0, checkpoint)
-        check(['python', f'tools/{tool}.py', config, *rest])
+        processes = 1 if tool == 'train' else 2  # the place among the arguments
+        if len(arguments) <= processes:
+            raise BlockError(f'{program} wants the number of processes')
+        rest = arguments[:processes] + arguments[processes + 1 :]
+        check(['python', f'tools/{tool}.py', *rest])
     else:
         raise BlockError(f'no check is known for {program}')
 

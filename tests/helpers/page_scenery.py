@@ -138,7 +138,7 @@ def _readme() -> None:
 
 
 def _mano() -> None:
-    contents = hand_model.mano_contents(hand_model.hand_arrays())
+    contents = hand_model.mano_contents(hand_model.hand_arrays(vertices=778, shapes=10))
     hand_model.write_mano_pickle(Path('MANO_RIGHT.pkl'), contents)
 
 
