@@ -4,8 +4,8 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo demo-hand test test-long lint docs fuzz sanitize mutants bench \
-	gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
+.PHONY: env demo demo-hand test test-long lint docs docs-commands fuzz sanitize mutants \
+	bench gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -56,6 +56,12 @@ mutants: env
 # The scans beside plain PyTorch; rewrites their section of the docs. Ten minutes.
 bench: env
 	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
+
+# What README and docs show and takes long, trainings cut short: half an hour. With
+# MMSSM_DOCS_COMMANDS=full the full stack is compiled too.
+docs-commands: env
+	MMSSM_DOCS_COMMANDS=$${MMSSM_DOCS_COMMANDS:-1} OMP_NUM_THREADS=1 \
+		$(RUN) -m pytest -q tests/docs
 
 # The ops and models on a machine with an NVIDIA GPU, in the Python there; docs/gpu.md.
 gpu-check:
