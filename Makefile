@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo demo-hand test lint docs fuzz sanitize mutants bench \
+.PHONY: env demo demo-hand test test-long lint docs fuzz sanitize mutants bench \
 	gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
@@ -28,6 +28,10 @@ lint: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# The tests of minutes: kernels for CUDA on an emulator, the dry run of the GPU check.
+test-long: env
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m long
 
 # The pages of docs/ as a site, work_dirs/docs/index.html; a warning is an error.
 PIP = $(RUN) -m pip install -qq --disable-pip-version-check

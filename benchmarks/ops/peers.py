@@ -211,8 +211,12 @@ class CopiedPaths:
         paths: ScanPaths,
         *,
         dt_weight: Tensor,
+        initial_state: None = None,
+        return_last_state: bool = False,
     ) -> Tensor:
-        """Takes and returns what `mmssm.ops.path_scan` does."""
+        """Takes and returns what `mmssm.ops.path_scan` does, but for states."""
+        if initial_state is not None or return_last_state:
+            raise NotImplementedError('the released pipeline hands no states on')
         sources = [x[source] for _, source, _ in paths.steps]
         steps, B, C = (self._along(t.unbind(1)) for t in (dt, B, C))
         delta = torch.einsum('nkrl,ker->nkel', steps, dt_weight)

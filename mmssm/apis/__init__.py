@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         model_config_for_checkpoint,
         save_checkpoint,
     )
+    from .export import ExportReport, export_onnx, open_onnx, read_onnx_metadata
     from .hand_mesh_inferencer import HandMeshInferencer
     from .pose_lifter_inferencer import LiftedFrame, PoseLifterInferencer
     from .results import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     'DeformSamples': 'mmssm.models.deform_samples',
+    'ExportReport': 'mmssm.apis.export',
     'HandMeshInferencer': 'mmssm.apis.hand_mesh_inferencer',
     'HandMeshResult': 'mmssm.apis.results',
     'HandResult': 'mmssm.apis.results',
@@ -47,10 +49,13 @@ _HOMES = {
     'build_from_checkpoint': 'mmssm.apis.checkpoint',
     'check_model_config': 'mmssm.apis.checkpoint',
     'deform_samples': 'mmssm.models.deform_samples',
+    'export_onnx': 'mmssm.apis.export',
     'load_checkpoint': 'mmssm.apis.checkpoint',
     'model_config_for_checkpoint': 'mmssm.apis.checkpoint',
+    'open_onnx': 'mmssm.apis.export',
     'read_hand_mesh_result': 'mmssm.apis.results',
     'read_lifting_result': 'mmssm.apis.results',
+    'read_onnx_metadata': 'mmssm.apis.export',
     'save_checkpoint': 'mmssm.apis.checkpoint',
     'scan_layers': 'mmssm.apis.scan_maps',
     'scan_map': 'mmssm.apis.scan_maps',
@@ -60,6 +65,7 @@ _HOMES = {
 
 __all__ = [
     'DeformSamples',
+    'ExportReport',
     'HandMeshInferencer',
     'HandMeshResult',
     'HandResult',
@@ -74,12 +80,15 @@ __all__ = [
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
+    'export_onnx',
     'find_model',
     'list_models',
     'load_checkpoint',
     'model_config_for_checkpoint',
+    'open_onnx',
     'read_hand_mesh_result',
     'read_lifting_result',
+    'read_onnx_metadata',
     'resolve_model',
     'save_checkpoint',
     'scan_layers',

@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import re
 import shutil
 import tempfile
 import warnings
@@ -24,6 +25,7 @@ from mmssm.utils.errors import UserError
 from mmssm.utils.whole_files import FileNotWrittenError
 
 from .onnx_ports import (
+    BATCH,
     Network,
     Port,
     describe_input,
@@ -246,7 +248,9 @@ def read_onnx_metadata(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
-def _translate(network: Network, example: Tensor, into: Port, out: Sequence[Port]) -> Any:
+def _translate(
+    network: Network, example: Tensor, into: Port, out: Sequence[Port]
+) -> Any:
     """The program in ONNX."""
     from onnx_ir.passes.common import DeduplicateInitializersPass
 
@@ -275,7 +279,22 @@ def _translate(network: Network, example: Tensor, into: Port, out: Sequence[Port
         ) from error
     # Orders of tokens are the same in all blocks.
     DeduplicateInitializersPass(size_limit=2**18)(translated.model)
+    _name_batch(translated.model)
     return translated
+
+
+def _name_batch(model: Any) -> None:
+    """Calls the batch so, in all shapes; the exporter calls it s0 or the like."""
+    import onnx_ir
+
+    symbol = re.compile(rf'\b{re.escape(str(model.graph.inputs[0].shape[0]))}\b')
+    values = [*model.graph.inputs]
+    for node in model.graph.all_nodes():
+        values += node.outputs
+    for value in values:
+        for axis, size in enumerate(value.shape or ()):
+            if isinstance(size, onnx_ir.SymbolicDim):
+                value.shape[axis] = symbol.sub(BATCH, str(size))
 
 
 def _compare(
@@ -398,7 +417,9 @@ def _unwritten(path: Path, error: OSError) -> FileNotWrittenError:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps the exporter from talking of its own affairs."""
-    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')]
+    loggers = [
+        logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')
+    ]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

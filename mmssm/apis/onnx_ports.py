@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.model import ImgDataPreprocessor
 from mmpose.codecs import MotionBERTLabel
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.heads import (
     HeatmapHead,
     InternetHead,
@@ -17,12 +18,15 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.models.backbones.spatio_temporal_mamba import SpatioTemporalMamba
 from mmssm.models.heads.heatmap_depth_head import HeatmapDepthHead
 from mmssm.models.heads.mesh_head import MeshHead
+from mmssm.registry import DATASETS
 from mmssm.structures import h36m, hand
 from mmssm.utils.errors import UserError
+
+BATCH = 'batch'
+"""Name of the axis that may have any size."""
 
 LIFTED = (
     'normalised image coordinates as of the input, z in the same unit (half the '
@@ -60,7 +64,10 @@ OUTPUTS: tuple[tuple[type[nn.Module], tuple[tuple[str, str], ...]], ...] = (
         MeshHead,
         (
             ('global_orient', "rotation matrix of the hand model's root"),
-            ('hand_pose', "rotation matrices of its other joints in their parents' axes"),
+            (
+                'hand_pose',
+                "rotation matrices of its other joints in their parents' axes",
+            ),
             ('betas', 'shape coefficients'),
             ('cam', 'weak-perspective camera: scale, x, y'),
             ('cam_t', "metres, the hand model's origin in the crop's camera"),
@@ -154,10 +161,10 @@ def describe_input(model: nn.Module, shape: Sequence[int]) -> Port:
         units = 'x and y of the image, 2 x / width - 1 and (2 y - height) / width'
         if shape[-1] == 3:
             units += '; then the confidence, 0 to 1'
-        return Port('keypoints_2d', ('batch', *shape), units)
+        return Port('keypoints_2d', (BATCH, *shape), units)
     if len(shape) == 3:
-        return Port('images', ('batch', *shape), _pixels(model))
-    return Port('inputs', ('batch', *shape), 'as the model takes them')
+        return Port('images', (BATCH, *shape), _pixels(model))
+    return Port('inputs', (BATCH, *shape), 'as the model takes them')
 
 
 def _is_of_clips(model: nn.Module) -> bool:
@@ -194,7 +201,7 @@ def describe_outputs(model: nn.Module, outputs: Sequence[Tensor]) -> tuple[Port,
     if len(known) != len(outputs):
         known = _unknown(head is None, len(outputs))
     return tuple(
-        Port(name, ('batch', *output.shape[1:]), units)
+        Port(name, (BATCH, *output.shape[1:]), units)
         for (name, units), output in zip(known, outputs, strict=True)
     )
 
@@ -230,3 +237,15 @@ def random_inputs(port: Port, batch: int, seed: int) -> Tensor:
             inputs[..., 2].abs_()
         return inputs
     return torch.randn(shape, generator=generator)
+
+
+def joint_names_of_config(config: Any) -> tuple[str, ...] | None:
+    """Names of the joints of a config's data, or None if it does not say them."""
+    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        dataset = (config.get(loader) or {}).get('dataset') or {}
+        kind = DATASETS.get(dataset.get('type', ''))
+        meta = dataset.get('metainfo') or getattr(kind, 'METAINFO', None)
+        if meta:
+            names = parse_pose_metainfo(dict(meta))['keypoint_id2name']
+            return tuple(names[i] for i in range(len(names)))
+    return None

@@ -26,9 +26,7 @@ def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
         y = op.MatMul(C_t, next_h)
         return next_h, y
 
-    last, outputs = op.Scan(
-        state, delta, delta_x, B, C, body=step, num_scan_inputs=4
-    )
+    last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)
     return outputs
 
 

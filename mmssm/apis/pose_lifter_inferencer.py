@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -208,6 +208,8 @@ class PoseLifterInferencer:
             self._say_choice()
             bar = self.show_progress and sys.stderr.isatty()
             sequence = self.frontend(_WithBar(frames) if bar else frames)
+            # a keypoint file is the front end, and the video the source
+            sequence = replace(sequence, source=frames.name)
             return sequence, self._frontend_name, tuple(frames.notes)
 
     def lift(

@@ -4,7 +4,7 @@
     mmssm lift FOLDER --out DIR                          its images are a video's frames
     mmssm lift walk.mp4 --keypoints walk.json --out DIR  2D joints are known
     mmssm lift walk.json --out DIR                       and there is no video
-    mmssm lift walk.mp4 --frontend body26 --model posemamba --weights FILE
+    mmssm lift walk.mp4 --frontend body26 --model posemamba-s-h36m --weights FILE
 
 Without `--keypoints` a 2D front end looks for people and follows them through the
 video; which one is printed.

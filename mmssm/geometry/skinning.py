@@ -51,7 +51,8 @@ def pose_hand(
             f'rotations must have shape (N, {joints}, 3, 3), got '
             f'{tuple(rotations.shape)}'
         )
-    vertices, rest = shape_hand(model, len(rotations), betas)
+    # shape[0], not len: an exporter keeps it a symbol
+    vertices, rest = shape_hand(model, rotations.shape[0], betas)
     feature = pose_feature(rotations)
     offsets = feature @ model.posedirs.flatten(0, 1).T
     vertices = vertices + offsets.unflatten(-1, (-1, 3))
@@ -77,7 +78,8 @@ def shape_hand(
             model.v_template.expand(count, -1, -1),
             model.joints.expand(count, -1, -1),
         )
-    if betas.ndim != 2 or len(betas) != count or betas.shape[1] > model.num_shapes:
+    fits = betas.ndim == 2 and betas.shape[0] == count
+    if not fits or betas.shape[1] > model.num_shapes:
         raise ValueError(
             f'betas must have shape ({count}, at most {model.num_shapes}), got '
             f'{tuple(betas.shape)}'

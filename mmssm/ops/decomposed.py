@@ -12,7 +12,8 @@ onnxruntime (459 tokens, 4 paths, 128 channels, 16 states). The states of one st
 stay in the cache.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -186,44 +187,53 @@ def deform_sample(
     """
     N, L, E = x.shape
     G, M = offset.shape[2:4]
-    by_token = weight.dim() == 4
+    token = torch.arange(L, device=x.device)[:, None, None]
+    places, shares = _corners(
+        token // max(columns, 1) + anchors[:, 0] + offset[..., 0],
+        token % max(columns, 1) + anchors[:, 1] + offset[..., 1],
+        rows,
+        columns,
+    )
+    image = torch.arange(N, device=x.device).view(N, 1, 1, 1, 1)
+    group = torch.arange(G, device=x.device)[:, None, None]
+    places = (image * L + places) * G + group
     of_group = x.reshape(N * L * G, E // G)
-    group = torch.arange(G, device=x.device)
-    image = torch.arange(N, device=x.device)[:, None, None] * L
-    token = torch.arange(L, device=x.device)
-    row = (token // max(columns, 1))[:, None] + anchors[:, 0, None, None]
-    column = (token % max(columns, 1))[:, None] + anchors[:, 1, None, None]
     y = x.new_zeros(N, L, G, E // G)
-    for m in range(M):
-        value = x.new_zeros(())
-        corners = _corners(
-            row[m] + offset[..., m, 0], column[m] + offset[..., m, 1], rows, columns
-        )
-        for place, share in corners:
-            index = (image + place) * G + group
-            corner = of_group.index_select(0, index.flatten()).view(N, L, G, E // G)
-            if by_token:
-                share = share * weight[..., m]
-            value = value + share.unsqueeze(-1) * corner
-        if not by_token:
-            value = value * weight[:, m].unflatten(0, (G, E // G))
-        y = y + value
+    # One anchor after the other: all samples at once would not stay in the cache.
+    for place, share, of_anchor in zip(
+        places.unbind(3), shares.unbind(3), weight.unbind(-1), strict=True
+    ):
+        corners = of_group.index_select(0, place.flatten()).view(N, L, G, 4, E // G)
+        value = (share.unsqueeze(-2) @ corners).squeeze(-2)
+        if weight.dim() == 4:
+            y = y + of_anchor.unsqueeze(-1) * value
+        else:
+            y = y + of_anchor.view(G, E // G) * value
     return y.flatten(2)
 
 
 def _corners(
     row: Tensor, column: Tensor, rows: int, columns: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The four tokens about places, and their shares; ``(N, L, G)`` each."""
-    is_nan = row.isnan() | column.isnan()
+) -> tuple[Tensor, Tensor]:
+    """The four tokens about places ``(N, L, G, M)`` and their shares, both with 4."""
     top, left = row.floor(), column.floor()
     down, right = row - top, column - left
-    for at_row, of_row in ((top, 1 - down), (top + 1, down)):
-        for at_column, of_column in ((left, 1 - right), (left + 1, right)):
-            exists = (at_row >= 0) & (at_row < rows)
-            exists = exists & (at_column >= 0) & (at_column < columns)
-            place = torch.where(exists, at_row * columns + at_column, 0.0).long()
-            yield place, torch.where(exists | is_nan, of_row * of_column, 0.0)
+    # both in the order: above left, above right, below left, below right
+    at_row = torch.stack([top, top, top + 1, top + 1], -1)
+    at_column = torch.stack([left, left + 1, left, left + 1], -1)
+    share = torch.stack(
+        [
+            (1 - down) * (1 - right),
+            (1 - down) * right,
+            down * (1 - right),
+            down * right,
+        ],
+        -1,
+    )
+    exists = (at_row >= 0) & (at_row < rows) & (at_column >= 0) & (at_column < columns)
+    place = torch.where(exists, at_row * columns + at_column, 0.0).long()
+    # What is NaN exists nowhere, and stays NaN.
+    return place, torch.where(exists | share.isnan(), share, 0.0)
 
 
 def _scan_paths(
@@ -278,11 +288,13 @@ def _scan_paths(
 class _Visits:
     """Where each step of some paths finds its token.
 
-    Steps are laid out as ``(steps of a segment, segment, path)``.
+    Steps are laid out as ``(steps of a segment, segment, path)``. All of this is
+    made in Python, so that an exporter sees constants.
 
     Attributes:
-        of_path: Place among the tokens of all paths, ``(K L)``, of each step.
+        of_path: Place among the tokens of all paths of each step.
         of_source: The same among the tokens of all sources.
+        of_token: For each token of each path, ``(K L)``, its place among the steps.
         is_real: ``(steps, 1, segments, 1, 1)``, 0 for steps behind the end of the
             last segment; None if there are none.
     """
@@ -291,29 +303,26 @@ class _Visits:
         L, K, S = paths.num_tokens, paths.num_paths, paths.num_segments
         steps = min(paths.segment or L, L)
         self.shape = steps, S, K
-        self.paths = paths
         self.length = L
-        orders = [
-            paths.index[row].flip(0) if reverse else paths.index[row]
-            for row, _, reverse in paths.steps
-        ]
-        order = torch.stack(orders)
-        path = torch.arange(K, device=device)[:, None]
-        source = torch.tensor([step[1] for step in paths.steps], device=device)
-        self.of_path = self._lay_out(order + L * path)
-        self.of_source = self._lay_out(order + L * source[:, None])
-        step = order.argsort(1)
-        self.of_token = ((step % max(steps, 1)) * S + step // max(steps, 1)) * K + path
+        rows = paths.index.tolist()
+        orders = [rows[r][::-1] if back else rows[r] for r, _, back in paths.steps]
+        sources = [source for _, source, _ in paths.steps]
+        of_path, of_source, of_token = [], [], [0] * (K * L)
+        for step, segment, k in product(range(steps), range(S), range(K)):
+            visited = segment * steps + step
+            # Behind the end any token does: its step has no length.
+            token = orders[k][visited] if visited < L else 0
+            if visited < L:
+                of_token[k * L + token] = len(of_path)
+            of_path.append(k * L + token)
+            of_source.append(sources[k] * L + token)
+        self.of_path = torch.tensor(of_path, device=device)
+        self.of_source = torch.tensor(of_source, device=device)
+        self.of_token = torch.tensor(of_token, device=device)
         self.is_real: Tensor | None = None
         if steps * S > L:
-            step = torch.arange(steps * S, device=device).view(S, steps).mT
-            self.is_real = (step < L)[:, None, :, None, None]
-
-    def _lay_out(self, places: Tensor) -> Tensor:
-        """``(K, L)`` in the layout of the steps, flat."""
-        steps, S, _ = self.shape
-        places = F.pad(places, (0, steps * S - self.length))
-        return places.unflatten(1, (S, steps)).permute(2, 1, 0).flatten()
+            real = [[s * steps + i < L for s in range(S)] for i in range(steps)]
+            self.is_real = torch.tensor(real, device=device)[:, None, :, None, None]
 
     def order(self, tokens: Tensor, places: Tensor) -> Tensor:
         """Tokens ``(N, ..., X)`` at some places: ``(steps, N, segments, K, X)``."""
@@ -322,13 +331,11 @@ class _Visits:
     def to_tokens(self, y: Tensor) -> Tensor:
         """``(steps, N, segments, K, E)`` summed over paths: ``(N, L, E)``."""
         flat = y.movedim(0, 1).flatten(1, 3)
-        flat = flat.index_select(1, self.of_token.flatten())
+        flat = flat.index_select(1, self.of_token)
         return flat.unflatten(1, (self.shape[2], self.length)).sum(1)
 
 
-def _by_group(
-    B: Tensor, C: Tensor, N: int, E: int, L: int
-) -> tuple[Tensor, Tensor]:
+def _by_group(B: Tensor, C: Tensor, N: int, E: int, L: int) -> tuple[Tensor, Tensor]:
     """Weights of a selective scan as ``(N, K, d_state, L)`` of ``K`` groups."""
     if B.dim() > 2 and C.dim() > 2:
         return (B, C) if B.dim() == 4 else (B.unsqueeze(1), C.unsqueeze(1))

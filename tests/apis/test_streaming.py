@@ -188,15 +188,15 @@ def test_wrong_lifters_are_refused():
 
 
 def test_the_shipped_weights_lift_a_video_that_they_have_not_seen():
-    """Millimetres at the true scale, from exact 2D joints."""
-    dataset = MocapDataset(test_mode=True, seq_len=60, indices=[0, 5])
-    for sample in (dataset.get_data_info(index) for index in range(2)):
+    """Beside true x and y without depth, at the true scale."""
+    dataset = MocapDataset(test_mode=True, seq_len=60)
+    for sample in map(dataset.get_data_info, (15, 27, 39)):  # one of each of 3 clips
         camera = sample['camera_param']
         depth = sample['keypoints_3d'][:, 0, 2].mean()
         lifter = StreamingLifter(
             'posemamba-mocap-causal-27frm',
             (camera['w'], camera['h']),
-            factor=float(1000 * depth / camera['f'][0]),
+            factor=float(1000 * depth / camera['f'].flat[0]),
         )
         poses = np.stack(
             [lifter.step(frame[None]).keypoints_3d[0] for frame in sample['keypoints']]
@@ -207,4 +207,4 @@ def test_the_shipped_weights_lift_a_video_that_they_have_not_seen():
             1000 * np.linalg.norm(found - truth, axis=-1).mean()
             for found in (poses, flat)
         )
-        assert error < 0.75 * of_flat
+        assert error < 0.7 * of_flat

@@ -12,6 +12,7 @@ from helpers.modules import ROOT
 from benchmarks import _gpu, gpu_check, gpu_report
 from benchmarks._measure import Row
 from benchmarks.gpu_check import STAGES, Settings, Stage
+from benchmarks.models import gpu as models
 from benchmarks.ops import gpu
 
 CPU = torch.device('cpu')
@@ -224,24 +225,7 @@ def test_tf32_is_put_back():
     assert torch.backends.cudnn.allow_tf32 is before
 
 
-def test_the_ops_are_measured(tmp_path, monkeypatch, capsys):
-    """Two of the shapes; that all are, is for the dry run."""
-    monkeypatch.setattr(gpu, 'SHAPES', gpu.SHAPES[:1])
-    monkeypatch.setattr(gpu, 'BLOCKS', gpu.BLOCKS[:1])
-    path = tmp_path / 'results.json'
-    options = ['--device', 'cpu', '--seconds', '0', '--tiny']
-    assert gpu.main(['--out', str(path), *options]) == 0
-    section = _gpu.read_results(path)['bench']
-    assert section['finished']
-    cases = {row['case'] for row in section['rows']}
-    assert len(cases) == 6
-    ratio = section['rows'][0]
-    assert ratio['details'].keys() >= {'ours', 'lean loop', 'chunked'}
-    if 'mamba-ssm' not in ratio['details']:
-        assert 'mamba-ssm is not installed' in ratio['note']
-
-
-@pytest.mark.slow
+@pytest.mark.long
 def test_dry_run(tmp_path):
     done = subprocess.run(
         [str(ROOT / 'tools/gpu_check.sh'), '--dry-run', '--out', str(tmp_path)],
@@ -255,3 +239,29 @@ def test_dry_run(tmp_path):
         assert f'| {name} | passed |' in summary
     results = _gpu.read_results(tmp_path / 'results.json')
     assert set(results) == {'bench', 'models'}
+    assert all(section['finished'] for section in results.values())
+    check_ops(results['bench']['rows'])
+    check_models(results['models']['rows'])
+
+
+def check_ops(rows):
+    """Every shape, in both directions, and who the peers are."""
+    cases = {row['case'] for row in rows}
+    assert len(cases) == 2 * (len(gpu.SHAPES) + 1 + len(gpu.BLOCKS))
+    ratio = rows[0]
+    assert ratio['details'].keys() >= {'ours', 'lean loop', 'chunked'}
+    if 'mamba-ssm' not in ratio['details']:
+        assert not ratio['counts']
+        assert 'mamba-ssm is not installed' in ratio['note']
+
+
+def check_models(rows):
+    """The gates end to end, and losses that autocast did change, but little."""
+    gates = {row['what']: row['gate'] for row in rows if row['gate'] is not None}
+    assert gates['time with a CUDA graph'] == 2
+    assert gates['DF-Mamba-a / ResNet-50, images a second'] == 1.07
+    assert 2.5 in gates.values()
+    trained = [row for row in rows if row['what'].startswith('loss with')]
+    assert len(trained) == len(models.FAMILIES)
+    for row in trained:
+        assert 0 < row['value'] < models.BAND

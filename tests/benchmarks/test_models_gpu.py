@@ -20,25 +20,10 @@ def rows(benchmark):
     return benchmark.results.section['rows']
 
 
-def test_a_family_trains_with_amp(tmp_path):
-    benchmark = make(tmp_path)
-    benchmark.train('PoseMamba', tmp_path / 'hands')
-    assert [row['what'].split(',')[0] for row in rows(benchmark)] == [
-        'loss with bfloat16',
-        'loss with float16',
-    ]
-    for row in rows(benchmark):
-        assert row['value'] < gpu.BAND
-        assert row['details']['float32 loss'] != row['details']['first loss']
-    # Autocast did reach the model.
-    half, single = (rows(benchmark)[0]['details'][f'{k} loss'] for k in
-                    ('bfloat16', 'float32'))  # fmt: skip
-    assert half != single
-
-
 @pytest.mark.parametrize('wrong', [2.0, float('nan')])
 def test_a_loss_outside_of_the_band_is_a_failure(tmp_path, monkeypatch, wrong):
     benchmark = make(tmp_path)
+    monkeypatch.setattr(benchmark, 'tiny', False)  # there it is bfloat16 alone
     losses = {None: [9.0, 1, 1, 1], 'bfloat16': [9.0, 1, 1, 1.05]}
     monkeypatch.setattr(gpu, 'make_batches', lambda *_: [])
     monkeypatch.setattr(
@@ -65,25 +50,6 @@ def test_every_run_begins_alike_and_goes_round(tmp_path):
 def test_configs_of_all_families_are_there():
     for path in (*gpu.FAMILIES.values(), gpu.POSEMAMBA):
         assert (ROOT / path).is_file()
-
-
-def test_end_to_end(tmp_path):
-    """Ours and the copies compute the same; the rows have the gates."""
-    benchmark = make(tmp_path)
-    clips, one, graph = benchmark.posemamba()
-    assert (clips.gate, clips.aim, one.gate) == (2.5, 4, None)
-    assert clips.value > 0
-    assert graph.value > 0
-    if isinstance(benchmark.mamba, str):
-        assert not clips.counts
-        assert 'mamba-ssm is not installed' in clips.note
-
-
-def test_compiles_without_a_break(tmp_path):
-    torch.compiler.reset()
-    (row,) = make(tmp_path).compiled()
-    assert row.value > 0
-    assert row.note == 'they differ by 0.0e+00 at most'
 
 
 def test_without_mmpose():

@@ -109,6 +109,9 @@ def test_a_video_has_its_files(tmp_path, video, front_end, capsys):
 def test_keypoints_of_a_video_and_without_one(tmp_path, video, keypoints):
     code, out = run(tmp_path, video, '--keypoints', keypoints)
     assert code == 0 and names(out) == ALL
+    result = read_lifting_result(out / 'walk.json')
+    assert result.source == 'walk.avi'
+    assert result.frontend == 'keypoint file joints.json'
     code, alone = run(tmp_path / 'alone', keypoints)
     assert code == 0
     assert names(alone) == {name.replace('walk', 'joints') for name in ALL} - {

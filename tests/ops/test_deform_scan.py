@@ -97,7 +97,11 @@ def test_undeformed_is_path_scan_bit_by_bit(implementation, dtype, steps, by):
     size, paths, tensors = case
     y = deform_scan(**tensors, size=size, paths=paths)
     rest = {k: v for k, v in tensors.items() if k not in (*PLACES, 'anchors')}
-    assert torch.equal(y, path_scan(tensors['x'], paths=paths, **rest))
+    expected = path_scan(tensors['x'], paths=paths, **rest)
+    if y.is_cuda:  # whose compiler fuses the sum and the product of the skip or not
+        torch.testing.assert_close(y, expected)
+    else:
+        assert torch.equal(y, expected)
 
 
 def test_undeformed_gradients_are_those_of_path_scan(implementation):
@@ -106,7 +110,7 @@ def test_undeformed_gradients_are_those_of_path_scan(implementation):
     for name, tensor in expected.items():
         if name == 'x':  # its two parts are added in another order
             torch.testing.assert_close(got[name], tensor, rtol=1e-12, atol=1e-12)
-        elif implementation == 'native':
+        elif implementation == 'native' and not tensor.is_cuda:
             assert torch.equal(got[name], tensor), name
         else:
             torch.testing.assert_close(got[name], tensor)

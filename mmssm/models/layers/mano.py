@@ -153,7 +153,7 @@ class MANO(nn.Module):
         if (
             global_orient.shape[1:] != (1, 3, 3)
             or hand_pose.shape[1:] != expected
-            or len(global_orient) != len(hand_pose)
+            or global_orient.shape[0] != hand_pose.shape[0]
         ):
             raise ValueError(
                 'global_orient and hand_pose must be rotation matrices of shapes '

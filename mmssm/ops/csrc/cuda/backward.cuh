@@ -194,8 +194,8 @@ struct BackwardKernel {
             s, run, p.k, steps.first, pieces, e, d0, left, row, lane, thread, A, m);
         for (int piece = pieces - 1; piece >= 0; --piece) {
           piece_back(
-              block, row, lane, thread, piece * kPieceSteps, A, D, m, q, dA, dD,
-              dbias, s.softplus);
+              block, row, lane, thread, piece * kPieceSteps, steps.count, A, D, m, q,
+              dA, dD, dbias, s.softplus);
           block.sync();
           add_warps(thread, a, p, steps, piece * kPieceSteps, m);
           block.sync();
@@ -378,7 +378,7 @@ struct BackwardKernel {
   // in `sums`.
   template <class Block>
   static MMSSM_DEVICE void piece_back(
-      const Block& block, int row, int lane, int thread, int start,
+      const Block& block, int row, int lane, int thread, int start, int count,
       const T (&A)[L::kStates], T D, const Memory& m, T (&q)[L::kStates],
       T (&dA)[L::kStates], T& dD, T& dbias, bool is_softplus) {
     T before[kPieceSteps][L::kStates], decay[kPieceSteps][L::kStates];
@@ -446,7 +446,8 @@ struct BackwardKernel {
       const int at = (start + i + lane) * L::kPitch + row;
       const T d_raw = m.dy[at] * (is_softplus ? softplus_slope(m.delta[at]) : T(1));
       m.delta[at] = d_raw;
-      dbias += d_raw;
+      // A step of 0 behind the last one hands on the last state's gradient too.
+      dbias += start + i + lane < count ? d_raw : T(0);
     }
   }
 

@@ -1,0 +1,248 @@
+"""ONNX files: they agree with PyTorch, are whole, and say what they are."""
+
+import builtins
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny_models import CONFIGS, build
+from torch import nn
+
+from mmssm.apis import export
+from mmssm.apis.export import (
+    ExportError,
+    OnnxFileError,
+    export_onnx,
+    open_onnx,
+    read_onnx_metadata,
+)
+from mmssm.apis.onnx_ports import example_shape
+from mmssm.cli import main
+from mmssm.structures import h36m, hand
+from mmssm.utils.errors import UserError
+from mmssm.utils.whole_files import FileNotWrittenError
+
+onnx = pytest.importorskip('onnx', reason='needs requirements/export.txt')
+pytest.importorskip('onnxruntime', reason='needs requirements/export.txt')
+pytest.importorskip('onnxscript', reason='needs requirements/export.txt')
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    """Models, files and reports, each exported once, when a test asks for it."""
+    made = {}
+
+    def get(family):
+        if family not in made:
+            model = build(family)
+            path = tmp_path_factory.mktemp('onnx') / f'{family}.onnx'
+            made[family] = model, path, export_onnx(model, path, repeats=1)
+        return made[family]
+
+    return get
+
+
+@pytest.fixture
+def linear():
+    return nn.Linear(3, 2)
+
+
+def outputs_of(model, x):
+    found = model(x, None, mode='tensor')
+    return found if torch.is_tensor(found) else found[-1]
+
+
+@pytest.mark.parametrize('family', CONFIGS)
+def test_any_batch_agrees_with_torch(exported, family):
+    model, path, report = exported(family)
+    assert set(report.batches) >= {1, 2} and len(report.batches) == 3
+    assert max(report.max_abs_error.values()) <= 1e-4
+    session = open_onnx(path)
+    (into,) = session.get_inputs()
+    assert into.shape == ['batch', *example_shape(model)]
+    torch.manual_seed(7)
+    for batch in (1, 3, 4):  # the two last are none that the export looked at
+        x = torch.randn(batch, *example_shape(model))
+        with torch.inference_mode():
+            wanted = outputs_of(model, x)
+        wanted = [wanted] if torch.is_tensor(wanted) else list(wanted)
+        found = session.run(None, {into.name: x.numpy()})
+        assert len(found) == len(wanted) == len(report.outputs)
+        for one, other in zip(found, wanted, strict=True):
+            assert np.abs(one - other.numpy()).max() <= 1e-4
+
+
+@pytest.mark.parametrize('family', CONFIGS)
+def test_file_is_plain_onnx_with_one_scan_for_each_scan(exported, family):
+    _, path, report = exported(family)
+    content = onnx.load(path)
+    onnx.checker.check_model(content, full_check=True)
+    assert {o.domain: o.version for o in content.opset_import}[''] == report.opset == 18
+    assert {node.domain for node in content.graph.node} <= {'', 'ai.onnx'}
+    assert not content.functions
+    kinds = [node.op_type for node in content.graph.node]
+    scans = {'PoseMamba': 2, 'SasMamba': 2, 'DFMamba': 1, 'VMamba': 2, 'Hamba': 2}
+    assert kinds.count('Scan') == scans[family]
+    assert report.num_bytes == path.stat().st_size
+
+
+def test_metadata_names_inputs_outputs_units_and_joints(exported):
+    _, path, report = exported('PoseMamba')
+    meta = read_onnx_metadata(path)
+    assert meta['model'] == 'PoseLifter, PoseMamba, LiftingHead'
+    (into,), (out,) = meta['inputs'], meta['outputs']
+    assert into['name'] == 'keypoints_2d' and into['shape'] == ['batch', 3, 17, 3]
+    assert 'confidence' in into['units']
+    assert out['name'] == 'keypoints_3d' and out['shape'] == ['batch', 3, 17, 3]
+    assert tuple(meta['joint_names']) == h36m.JOINT_NAMES == report.joint_names
+    text = str(report)
+    assert 'opset 18' in text and 'onnxruntime' in text and 'keypoints_3d' in text
+    _, path, _ = exported('Hamba')
+    meta = read_onnx_metadata(path)
+    assert tuple(meta['joint_names']) == hand.JOINT_NAMES
+    units = {port['name']: port['units'] for port in meta['outputs']}
+    assert 'metres' in units['vertices'] and 'units of the crop' in units['keypoints']
+    _, path, _ = exported('DFMamba')
+    meta = read_onnx_metadata(path)
+    assert 'RGB' in meta['inputs'][0]['units']
+    assert '123.675' in meta['inputs'][0]['units']
+    assert meta['joint_names'] is None
+
+
+def test_model_is_left_as_it_was(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)).double().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    report = export_onnx(model, tmp_path / 'm.onnx', torch.rand(1, 3), repeats=1)
+    assert report.outputs[0].name == 'features'
+    assert model.training and model[1].training
+    assert all(p.requires_grad and p.dtype == torch.float64 for p in model.parameters())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_shape_that_a_model_does_not_say_must_be_given(linear, tmp_path):
+    with pytest.raises(UserError, match=r'Linear does not say .* inputs=torch.rand'):
+        export_onnx(linear, tmp_path / 'm.onnx')
+
+
+@pytest.mark.parametrize('shape', [(3,), (0, 3), ()])
+def test_example_must_be_a_batch(linear, tmp_path, shape):
+    with pytest.raises(ValueError, match='a batch of examples'):
+        export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(shape))
+
+
+def test_ending_is_checked(linear, tmp_path):
+    with pytest.raises(ValueError, match=r'ends in \.onnx, got model\.pt'):
+        export_onnx(linear, tmp_path / 'model.pt', torch.zeros(1, 3))
+
+
+def test_wrong_example_is_an_error_of_the_model(linear, tmp_path):
+    with pytest.raises(ExportError, match=r'does not run on inputs of shape \(2, 5\)'):
+        export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 5))
+    assert not list(tmp_path.iterdir())
+
+
+class Decides(nn.Module):
+    def forward(self, x):
+        return x + 1 if x.sum() > 0 else x - 1
+
+
+def test_model_that_decides_on_values_cannot_be_exported(tmp_path):
+    path = tmp_path / 'm.onnx'
+    path.write_bytes(b'before')
+    with pytest.raises(ExportError, match='Decides cannot be exported: .* decisions'):
+        export_onnx(Decides(), path, torch.zeros(1, 3))
+    assert [f.name for f in tmp_path.iterdir()] == ['m.onnx']
+    assert path.read_bytes() == b'before'
+
+
+@pytest.mark.parametrize('value', [1e-3, float('nan')])
+def test_file_that_differs_is_not_written(linear, tmp_path, monkeypatch, value):
+    class Off:
+        def __init__(self, session):
+            self.get_inputs = session.get_inputs
+            self.session = session
+
+        def run(self, *args):
+            return [found + np.float32(value) for found in self.session.run(*args)]
+
+    real = export._open
+    monkeypatch.setattr(export, '_open', lambda *args: Off(real(*args)))
+    with pytest.raises(ExportError, match=r'features by (0\.001|inf), allowed is 0.0'):
+        export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3))
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_leaves_what_was_there(linear, tmp_path, monkeypatch):
+    path = tmp_path / 'm.onnx'
+    path.write_bytes(b'before')
+
+    class Full:
+        def save(self, destination):
+            destination.write_bytes(b'half')
+            raise OSError(28, 'No space left on device')
+
+    real = export._translate
+
+    def translate(*args):
+        full = Full()
+        full.model = real(*args).model
+        return full
+
+    monkeypatch.setattr(export, '_translate', translate)
+    with pytest.raises(FileNotWrittenError, match='No space left.*was not written'):
+        export_onnx(linear, path, torch.zeros(1, 3))
+    assert [f.name for f in tmp_path.iterdir()] == ['m.onnx']
+    assert path.read_bytes() == b'before'
+
+
+def test_missing_packages_are_named(linear, tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.split('.')[0] in ('onnxruntime', 'onnxscript'):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(export, 'import_module', lambda name: without(name))
+    with pytest.raises(ExportError, match='pip install onnxscript onnxruntime'):
+        export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize('spoil', ['cut', 'noise', 'empty'])
+def test_corrupt_files_are_refused(exported, tmp_path, spoil):
+    whole = exported('PoseMamba')[1].read_bytes()
+    content = {'cut': whole[: len(whole) // 2], 'noise': b'\x80no model', 'empty': b''}
+    path = tmp_path / 'm.onnx'
+    path.write_bytes(content[spoil])
+    with pytest.raises(OnnxFileError, match=r'm\.onnx is no whole ONNX model'):
+        read_onnx_metadata(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no ONNX file at'):
+        open_onnx(tmp_path / 'none.onnx')
+    value = onnx.helper.make_tensor_value_info('x', onnx.TensorProto.FLOAT, [1])
+    out = onnx.helper.make_tensor_value_info('y', onnx.TensorProto.FLOAT, [1])
+    node = onnx.helper.make_node('Neg', ['x'], ['y'])
+    graph = onnx.helper.make_graph([node], 'other', [value], [out])
+    opset = [onnx.helper.make_opsetid('', 18)]
+    path = tmp_path / 'other.onnx'
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    assert open_onnx(path).run(None, {'x': np.ones(1, np.float32)})[0] == -1
+    with pytest.raises(OnnxFileError, match='not written by mmssm'):
+        read_onnx_metadata(path)
+
+
+def test_command_line(tmp_path, capsys):
+    assert main(['export', 'posemamba-mocap-27fram', 'a.onnx']) == 1
+    assert "did you mean 'posemamba-mocap-27frm'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as error:
+        main(['export', 'posemamba-mocap-27frm', 'a.pt'])
+    assert error.value.code == 2 and '.onnx' in capsys.readouterr().err
+    path = tmp_path / 'made' / 'lifter.onnx'
+    assert main(['export', 'posemamba-mocap-27frm', str(path)]) == 0
+    assert str(path) in capsys.readouterr().out
+    assert tuple(read_onnx_metadata(path)['joint_names']) == h36m.JOINT_NAMES
+    assert json.loads(open_onnx(path).get_modelmeta().custom_metadata_map['mmssm'])
