@@ -10,6 +10,7 @@ view of the repository follows. On the site the same link leads
 A link to something that does not exist is left to Sphinx, which warns.
 """
 
+import html
 import os
 import re
 from collections.abc import Iterator
@@ -158,14 +159,23 @@ def address(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def make_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Makes the pages of files and folders that are linked."""
-    linked = set().union(*files_of(app.env).values())
-    for name in sorted(linked):
-        path = ROOT / name
-        body = _folder(app, path) if path.is_dir() else _text(app, path)
-        title = f'<h1><code>{app.builder.templates.environment.filters["e"](name)}'
-        context = {'title': name, 'body': f'{title}</code></h1>{body}', 'parents': []}
-        yield page_of(name), context, 'page.html'
+    """Makes the pages of what is linked, and of all that linked folders hold."""
+    names = set().union(*files_of(app.env).values())
+    for path in sorted({one for name in names for one in _with_contents(ROOT / name)}):
+        name = path.relative_to(ROOT).as_posix()
+        body = _folder(path) if path.is_dir() else _text(app, path)
+        body = f'<h1><code>{html.escape(name)}</code></h1>{body}'
+        yield page_of(name), {'title': name, 'body': body, 'parents': []}, 'page.html'
+
+
+def _with_contents(path: Path) -> Iterator[Path]:
+    yield path
+    for child in _contents(path) if path.is_dir() else ():
+        yield from _with_contents(child)
+
+
+def _contents(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.name[0] not in '._')
 
 
 def _text(app: Sphinx, path: Path) -> str:
@@ -177,10 +187,11 @@ def _text(app: Sphinx, path: Path) -> str:
     return app.builder.highlighter.highlight_block(text, lexer, linenos=False)
 
 
-def _folder(app: Sphinx, path: Path) -> str:
-    names = sorted(child.name for child in path.iterdir() if child.name[0] not in '._')
-    escape = app.builder.templates.environment.filters['e']
-    return f'<ul>{"".join(f"<li>{escape(name)}</li>" for name in names)}</ul>'
+def _folder(path: Path) -> str:
+    names = [html.escape(child.name) for child in _contents(path)]
+    place = html.escape(path.name)
+    links = (f'<a href="{place}/{name}.html">{name}</a>' for name in names)
+    return f'<ul>{"".join(f"<li>{link}</li>" for link in links)}</ul>'
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

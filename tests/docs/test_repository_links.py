@@ -64,7 +64,8 @@ def test_files_and_folders_get_pages(extension, monkeypatch, tmp_path):
         assert f'href="repository/{name}.html"' in page
     shown = (tmp_path / 'site' / 'repository' / 'code' / 'one.py.html').read_text()
     assert '&lt;b&gt;' in shown and '<b>' not in shown
-    assert 'one.py' in (tmp_path / 'site' / 'repository' / 'code.html').read_text()
+    folder = (tmp_path / 'site' / 'repository' / 'code.html').read_text()
+    assert '<a href="code/one.py.html">one.py</a>' in folder
 
 
 def test_a_page_shows_a_file_with_its_links(extension, monkeypatch, tmp_path):
