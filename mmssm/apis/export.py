@@ -197,7 +197,6 @@ def export_onnx(
             onnxruntime_ms=median_ms(lambda: session.run(None, feed), cpu, repeats),
             num_threads=torch.get_num_threads(),
         )
-        del session  # it keeps the files open
     return report
 
 
@@ -262,7 +261,7 @@ def _translate(
             program = torch.export.export(
                 network, (example,), dynamic_shapes=({0: batch},), strict=False
             )
-            translated = torch.onnx.export(
+            translated: Any = torch.onnx.export(
                 program,
                 dynamo=True,
                 verbose=False,

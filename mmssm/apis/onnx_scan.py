@@ -4,14 +4,14 @@ Inputs and outputs are those of `mmssm.ops.decomposed`. onnxscript reads the sou
 these functions, which is why they are as plain as they are.
 """
 
-import mmssm.ops.decomposed  # noqa: F401  registers what is translated here
+from typing import Any
+
 import torch
 from onnxscript import FLOAT, graph, script
 from onnxscript import opset18 as op
 from onnxscript.values import Opset
 
-OPSET = 18
-"""Version of the operators; every onnxruntime since 1.14 knows it."""
+import mmssm.ops.decomposed  # noqa: F401  registers what is translated here
 
 _DOMAIN = Opset('mmssm', 1)
 
@@ -26,7 +26,7 @@ def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
         y = op.MatMul(C_t, next_h)
         return next_h, y
 
-    last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)
+    _last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)
     return outputs
 
 
@@ -43,7 +43,7 @@ def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:
     return last
 
 
-TRANSLATIONS = {
+TRANSLATIONS: dict[Any, Any] = {
     torch.ops.mmssm.scan_steps.default: scan_steps,
     torch.ops.mmssm.scan_last.default: scan_last,
 }

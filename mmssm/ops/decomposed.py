@@ -14,6 +14,7 @@ stay in the cache.
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -91,11 +92,11 @@ def path_scan(
     """
     dtype = state_dtype(x[0].dtype)
     wide = [source.to(dtype) for source in x]
-    tensors = (
+    tensors: list[Any] = [
         None if t is None else t.to(dtype)
         for t in (dt, A, B, C, D, dt_bias, dt_weight, initial_state)
-    )
-    return _scan_paths(wide, wide, *tensors, paths, return_last_state)
+    ]
+    return _scan_paths(wide, wide, paths, return_last_state, *tensors)
 
 
 def deform_scan(
@@ -118,10 +119,10 @@ def deform_scan(
     dtype = state_dtype(x.dtype)
     x = x.to(dtype)
     u = deform_sample(x, offset, weight, anchors, rows, columns)
-    tensors = (
+    tensors: list[Any] = [
         None if t is None else t.to(dtype) for t in (dt, A, B, C, D, dt_bias, dt_weight)
-    )
-    return _scan_paths([x], [u], *tensors, None, paths, False)[0]
+    ]
+    return _scan_paths([x], [u], paths, False, *tensors)[0]
 
 
 def selective_scan(
@@ -186,7 +187,7 @@ def deform_sample(
         The sums of the samples, ``(N, L, E)``.
     """
     N, L, E = x.shape
-    G, M = offset.shape[2:4]
+    G = offset.shape[2]
     token = torch.arange(L, device=x.device)[:, None, None]
     places, shares = _corners(
         token // max(columns, 1) + anchors[:, 0] + offset[..., 0],
@@ -239,6 +240,8 @@ def _corners(
 def _scan_paths(
     x: Sequence[Tensor],
     u: Sequence[Tensor],
+    paths: ScanPaths,
+    return_last_state: bool,
     dt: Tensor,
     A: Tensor,
     B: Tensor,
@@ -246,12 +249,10 @@ def _scan_paths(
     D: Tensor | None,
     dt_bias: Tensor | None,
     dt_weight: Tensor | None,
-    initial_state: Tensor | None,
-    paths: ScanPaths,
-    return_last_state: bool,
+    initial_state: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """A path scan whose skip reads ``x`` and whose states read ``u``."""
-    N, L, E = x[0].shape
+    N, _, E = x[0].shape
     delta = dt if dt_weight is None else dt @ dt_weight.mT
     if dt_bias is not None:
         delta = delta + dt_bias.unsqueeze(1)
@@ -307,7 +308,9 @@ class _Visits:
         rows = paths.index.tolist()
         orders = [rows[r][::-1] if back else rows[r] for r, _, back in paths.steps]
         sources = [source for _, source, _ in paths.steps]
-        of_path, of_source, of_token = [], [], [0] * (K * L)
+        of_path: list[int] = []
+        of_source: list[int] = []
+        of_token = [0] * (K * L)
         for step, segment, k in product(range(steps), range(S), range(K)):
             visited = segment * steps + step
             # Behind the end any token does: its step has no length.

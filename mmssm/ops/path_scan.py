@@ -103,6 +103,7 @@ def path_scan(
     check_path_scan(tensors, paths)
     out_dtype = _output_dtype(sources[0], out_dtype)
     chosen = choose('path_scan', sources[0].device)
+    last_state: Tensor | None
     if chosen == 'native':
         y, last_state = _call_native(tensors, paths, return_last_state, out_dtype)
     elif chosen == 'decomposed':
