@@ -197,7 +197,6 @@ def export_onnx(
             onnxruntime_ms=median_ms(lambda: session.run(None, feed), cpu, repeats),
             num_threads=torch.get_num_threads(),
         )
-        del session  # it keeps the files open
     return report
 
 
@@ -262,7 +261,7 @@ def _translate(
             program = torch.export.export(
                 network, (example,), dynamic_shapes=({0: batch},), strict=False
             )
-            translated = torch.onnx.export(
+            translated: Any = torch.onnx.export(
                 program,
                 dynamo=True,
                 verbose=False,
@@ -355,7 +354,7 @@ def _name(model: nn.Module) -> str:
 
 
 def _open(path: Path, num_threads: int | None = None) -> Any:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or torch.get_num_threads()

@@ -218,12 +218,13 @@ def joint_names(model: nn.Module) -> tuple[str, ...] | None:
     if meta and 'keypoint_id2name' in meta:
         names = meta['keypoint_id2name']
         return tuple(names[i] for i in range(len(names)))
-    if isinstance(getattr(model, 'head', None), MeshHead):
+    head = getattr(model, 'head', None)
+    if isinstance(head, MeshHead):
         return hand.JOINT_NAMES
     if getattr(_decoder(model), 'num_keypoints', None) == h36m.NUM_JOINTS:
         return h36m.JOINT_NAMES
-    if isinstance(getattr(model, 'head', None), HeatmapDepthHead):
-        return hand.JOINT_NAMES if model.head.num_joints == hand.NUM_JOINTS else None
+    if isinstance(head, HeatmapDepthHead) and head.num_joints == hand.NUM_JOINTS:
+        return hand.JOINT_NAMES
     return None
 
 

@@ -4,20 +4,20 @@ Inputs and outputs are those of `mmssm.ops.decomposed`. onnxscript reads the sou
 these functions, which is why they are as plain as they are.
 """
 
-import mmssm.ops.decomposed  # noqa: F401  registers what is translated here
+from typing import Any
+
 import torch
 from onnxscript import FLOAT, graph, script
 from onnxscript import opset18 as op
 from onnxscript.values import Opset
 
-OPSET = 18
-"""Version of the operators; every onnxruntime since 1.14 knows it."""
+from mmssm.ops import decomposed  # noqa: F401  registers what is translated here
 
 _DOMAIN = Opset('mmssm', 1)
 
 
 @script(_DOMAIN)
-def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
+def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:  # type: ignore[type-arg, misc]
     """``mmssm::scan_steps``."""
 
     @graph()
@@ -26,12 +26,12 @@ def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
         y = op.MatMul(C_t, next_h)
         return next_h, y
 
-    last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)
+    _last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)  # type: ignore[arg-type]
     return outputs
 
 
 @script(_DOMAIN)
-def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:
+def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:  # type: ignore[type-arg, misc]
     """``mmssm::scan_last``."""
 
     @graph()
@@ -39,11 +39,11 @@ def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:
         next_h = op.Exp(delta_t * A) * h + delta_x_t * B_t
         return next_h
 
-    last = op.Scan(state, delta, delta_x, B, body=step_on, num_scan_inputs=3)
+    last = op.Scan(state, delta, delta_x, B, body=step_on, num_scan_inputs=3)  # type: ignore[arg-type]
     return last
 
 
-TRANSLATIONS = {
+TRANSLATIONS: dict[Any, Any] = {
     torch.ops.mmssm.scan_steps.default: scan_steps,
     torch.ops.mmssm.scan_last.default: scan_last,
 }

@@ -151,7 +151,7 @@ class Decides(nn.Module):
 def test_model_that_decides_on_values_cannot_be_exported(tmp_path):
     path = tmp_path / 'm.onnx'
     path.write_bytes(b'before')
-    with pytest.raises(ExportError, match='Decides cannot be exported: .* decisions'):
+    with pytest.raises(ExportError, match=r'Decides cannot be exported: .* decisions'):
         export_onnx(Decides(), path, torch.zeros(1, 3))
     assert [f.name for f in tmp_path.iterdir()] == ['m.onnx']
     assert path.read_bytes() == b'before'
@@ -191,7 +191,7 @@ def test_full_disk_leaves_what_was_there(linear, tmp_path, monkeypatch):
         return full
 
     monkeypatch.setattr(export, '_translate', translate)
-    with pytest.raises(FileNotWrittenError, match='No space left.*was not written'):
+    with pytest.raises(FileNotWrittenError, match=r'No space left.*was not written'):
         export_onnx(linear, path, torch.zeros(1, 3))
     assert [f.name for f in tmp_path.iterdir()] == ['m.onnx']
     assert path.read_bytes() == b'before'
