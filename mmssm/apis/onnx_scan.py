@@ -11,13 +11,13 @@ from onnxscript import FLOAT, graph, script
 from onnxscript import opset18 as op
 from onnxscript.values import Opset
 
-import mmssm.ops.decomposed  # noqa: F401  registers what is translated here
+from mmssm.ops import decomposed  # noqa: F401  registers what is translated here
 
 _DOMAIN = Opset('mmssm', 1)
 
 
 @script(_DOMAIN)
-def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
+def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:  # type: ignore[type-arg, misc]
     """``mmssm::scan_steps``."""
 
     @graph()
@@ -31,7 +31,7 @@ def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:
 
 
 @script(_DOMAIN)
-def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:
+def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:  # type: ignore[type-arg, misc]
     """``mmssm::scan_last``."""
 
     @graph()

@@ -14,7 +14,6 @@ stay in the cache.
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,22 +80,16 @@ def path_scan(
     dt_weight: Tensor | None,
     initial_state: Tensor | None,
     paths: ScanPaths,
-    return_last_state: bool = False,
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor]:
     """Computes `mmssm.ops.path_scan`.
 
     Returns:
-        The output ``(N, L, E)`` and, if asked for, the last states ``(N, K, E,
-        d_state)`` or, with segments, ``(N, K, segments, E, d_state)``, both in the
-        dtype of the state.
+        The output ``(N, L, E)`` and the last states ``(N, K, E, d_state)`` or, with
+        segments, ``(N, K, segments, E, d_state)``, both in the dtype of the state.
+        An exporter drops what computes states that nothing reads.
     """
-    dtype = state_dtype(x[0].dtype)
-    wide = [source.to(dtype) for source in x]
-    tensors: list[Any] = [
-        None if t is None else t.to(dtype)
-        for t in (dt, A, B, C, D, dt_bias, dt_weight, initial_state)
-    ]
-    return _scan_paths(wide, wide, paths, return_last_state, *tensors)
+    tensors = dt, A, B, C, D, dt_bias, dt_weight, initial_state
+    return _scan_paths(x, x, *tensors, paths)
 
 
 def deform_scan(
@@ -116,13 +109,10 @@ def deform_scan(
     paths: ScanPaths,
 ) -> Tensor:
     """Computes `mmssm.ops.deform_scan`, in the dtype of the state."""
-    dtype = state_dtype(x.dtype)
-    x = x.to(dtype)
-    u = deform_sample(x, offset, weight, anchors, rows, columns)
-    tensors: list[Any] = [
-        None if t is None else t.to(dtype) for t in (dt, A, B, C, D, dt_bias, dt_weight)
-    ]
-    return _scan_paths([x], [u], paths, False, *tensors)[0]
+    wide = x.to(offset.dtype)
+    u = deform_sample(wide, offset, weight, anchors, rows, columns)
+    tensors = dt, A, B, C, D, dt_bias, dt_weight, None
+    return _scan_paths([wide], [u], *tensors, paths)[0]
 
 
 def selective_scan(
@@ -135,13 +125,12 @@ def selective_scan(
     delta_bias: Tensor | None,
     initial_state: Tensor | None,
     delta_softplus: bool,
-    return_last_state: bool = False,
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor]:
     """Computes `mmssm.ops.selective_scan`, before the gate ``z``.
 
     Returns:
-        The output ``(N, E, L)`` and, if asked for, the last state ``(N, E,
-        d_state)``, both in the dtype of the state.
+        The output ``(N, E, L)`` and the last state ``(N, E, d_state)``, both in the
+        dtype of the state.
     """
     dtype = state_dtype(u.dtype)
     N, E, L = u.shape
@@ -169,8 +158,7 @@ def selective_scan(
     y = scan_steps(*arguments, C).reshape(L, N, E).permute(1, 2, 0)
     if D is not None:
         y = y + D.to(dtype)[:, None] * u
-    last_state = scan_last(*arguments) if return_last_state else None
-    return y, None if last_state is None else last_state[:, 0].mT.flatten(1, 2)
+    return y, scan_last(*arguments)[:, 0].mT.flatten(1, 2)
 
 
 def deform_sample(
@@ -240,8 +228,6 @@ def _corners(
 def _scan_paths(
     x: Sequence[Tensor],
     u: Sequence[Tensor],
-    paths: ScanPaths,
-    return_last_state: bool,
     dt: Tensor,
     A: Tensor,
     B: Tensor,
@@ -249,24 +235,33 @@ def _scan_paths(
     D: Tensor | None,
     dt_bias: Tensor | None,
     dt_weight: Tensor | None,
-    initial_state: Tensor | None = None,
-) -> tuple[Tensor, Tensor | None]:
+    initial_state: Tensor | None,
+    paths: ScanPaths,
+) -> tuple[Tensor, Tensor]:
     """A path scan whose skip reads ``x`` and whose states read ``u``."""
+    dtype = state_dtype(x[0].dtype)
     N, _, E = x[0].shape
-    delta = dt if dt_weight is None else dt @ dt_weight.mT
+    A, B, C = A.to(dtype), B.to(dtype), C.to(dtype)
+    delta = dt.to(dtype)
+    if dt_weight is not None:
+        delta = delta @ dt_weight.to(dtype).mT
     if dt_bias is not None:
-        delta = delta + dt_bias.unsqueeze(1)
+        delta = delta + dt_bias.to(dtype).unsqueeze(1)
     visits = _Visits(paths, x[0].device)
     delta = visits.order(F.softplus(delta).flatten(1, 2), visits.of_path)
     if visits.is_real is not None:
         # A step of no length leaves the state as it is.
         delta = delta * visits.is_real
-    delta_u = delta * visits.order(torch.cat(list(u), 1), visits.of_source)
+    delta_u = delta * visits.order(torch.cat(list(u), 1).to(dtype), visits.of_source)
     K, S = paths.num_paths, paths.num_segments
     if initial_state is None:
-        state = u[0].new_zeros(N, S, K, A.shape[2], E)
+        state = delta.new_zeros(N, S, K, A.shape[2], E)
     else:
-        state = initial_state.view(N, K, S, E, A.shape[2]).permute(0, 2, 1, 4, 3)
+        state = (
+            initial_state.to(dtype)
+            .reshape(N, K, S, E, A.shape[2])
+            .permute(0, 2, 1, 4, 3)
+        )
     arguments = (
         state,
         A.mT,
@@ -279,9 +274,7 @@ def _scan_paths(
     if D is not None:
         for source, tokens in enumerate(x):
             readers = [k for k, step in enumerate(paths.steps) if step[1] == source]
-            y = y + D[readers].sum(0) * tokens
-    if not return_last_state:
-        return y, None
+            y = y + D[readers].to(dtype).sum(0) * tokens.to(dtype)
     last_state = scan_last(*arguments).permute(0, 2, 1, 4, 3)
     return y, last_state.squeeze(2) if paths.segment is None else last_state
 

@@ -103,14 +103,11 @@ def path_scan(
     check_path_scan(tensors, paths)
     out_dtype = _output_dtype(sources[0], out_dtype)
     chosen = choose('path_scan', sources[0].device)
-    last_state: Tensor | None
     if chosen == 'native':
         y, last_state = _call_native(tensors, paths, return_last_state, out_dtype)
-    elif chosen == 'decomposed':
-        y, last_state = decomposed.path_scan(*tensors, paths, return_last_state)
-        y = y.to(out_dtype)
     else:
-        y, last_state = reference.path_scan(*tensors, paths)
+        plain = decomposed if chosen == 'decomposed' else reference
+        y, last_state = plain.path_scan(*tensors, paths)
         y = y.to(out_dtype)
     return (y, last_state) if return_last_state else y
 

@@ -103,12 +103,9 @@ def selective_scan(
             _native.needs_gradient(tensors),
             wide,
         )
-    elif chosen == 'decomposed':
-        out, last_state = decomposed.selective_scan(
-            *tensors, delta_softplus, return_last_state
-        )
     else:
-        out, last_state = reference.selective_scan(*tensors, delta_softplus)
+        plain = decomposed if chosen == 'decomposed' else reference
+        out, last_state = plain.selective_scan(*tensors, delta_softplus)
     if z is not None:
         out = out * F.silu(z.to(state_dtype(u.dtype)))
     out = out.to(u.dtype)
