@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from helpers import page_scenery
-from helpers.pages import REPOSITORY, Block, blocks, commands, filled_in
+from helpers.pages import (
+    REPOSITORY,
+    Block,
+    are_continued,
+    blocks,
+    commands,
+    filled_in,
+)
 
 _UNCHECKED = ('.', 'apt-get', 'pip')
 """Programs of others, whose arguments nothing here can check."""
@@ -44,9 +51,10 @@ def main(page: str, report: str) -> None:
     torch.set_num_threads(1)
     page_scenery.prepare(page)
     wrong = []
+    shared: dict[str, object] | None = {} if are_continued(page) else None
     for block in blocks(page):
         try:
-            _do(block)
+            _do(block, {} if shared is None else shared)
         except Exception as error:
             text = str(error) or traceback.format_exc()
             if not isinstance(error, BlockError):
@@ -55,12 +63,12 @@ def main(page: str, report: str) -> None:
     Path(report).write_text(json.dumps(wrong))
 
 
-def _do(block: Block) -> None:
+def _do(block: Block, names: dict[str, object]) -> None:
     text = filled_in(block.text, page_scenery.values(block.page))
     if block.language == 'python':
         code = compile(text, block.place, 'exec')
         if block.when == 'always':
-            _run_python(text, code)
+            _run_python(text, code, names)
     elif block.language == 'bash':
         for words in commands(text):
             check(words)
@@ -68,11 +76,12 @@ def _do(block: Block) -> None:
                 run_apart(words)
 
 
-def _run_python(text: str, code: object) -> None:
+def _run_python(text: str, code: object, names: dict[str, object]) -> None:
     if text.startswith('_base_'):
         _build_config(text)
     else:
-        exec(code, {'__name__': '__main__'})
+        names['__name__'] = '__main__'
+        exec(code, names)
 
 
 def _build_config(text: str) -> None:

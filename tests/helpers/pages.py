@@ -7,6 +7,8 @@ it, which says why::
     <!-- not run: REASON -->        it is never run
 
 The commands of these are checked nevertheless: script, options and config are there.
+Each Python block stands alone, save on pages that say ``<!-- blocks continue each
+other -->``. Fences of the site's own (``{toctree}``) are run by `make docs`.
 """
 
 import re
@@ -28,6 +30,7 @@ PAGES = tuple(
 )
 
 _MARK = re.compile(r'<!-- (on request|not run): (\S.*?) -->\s*', re.DOTALL)
+_CONTINUED = '<!-- blocks continue each other -->'
 _ASSIGNMENT = re.compile(r'[A-Z_]+=\S*')
 
 
@@ -57,6 +60,11 @@ class Block:
         return f'{self.page}:{self.line}'
 
 
+def are_continued(page: str) -> bool:
+    """Whether the Python blocks of a page are one program."""
+    return _CONTINUED in (REPOSITORY / page).read_text(encoding='utf-8')
+
+
 def blocks(page: str, text: str | None = None) -> Iterator[Block]:
     """Yields the blocks of a page, in its order.
 
@@ -74,6 +82,8 @@ def blocks(page: str, text: str | None = None) -> Iterator[Block]:
                 mark = _MARK.fullmatch(before.content.strip())
             when, reason = mark.groups() if mark else ('always', '')
             language = token.info.strip() if token.type == 'fence' else 'indented'
+            if language.startswith('{'):
+                continue
             first = token.map[0] + 1
             yield Block(page, first, language, token.content, when, reason)
         before = token if token.type == 'html_block' else None
