@@ -4,8 +4,8 @@ PYTHON ?= python3
 JOBS ?= 2
 RUN = .venv/bin/python
 
-.PHONY: env demo demo-hand test lint fuzz sanitize mutants bench \
-	benchmark-lifting benchmark-hands benchmark-hand-meshes full
+.PHONY: env demo demo-hand test test-long lint docs docs-commands fuzz sanitize mutants \
+	bench gpu-check benchmark-lifting benchmark-hands benchmark-hand-meshes full
 
 env:
 	@$(PYTHON) tools/setup_env.py
@@ -19,7 +19,8 @@ demo: env
 demo-hand: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) demo/train_hand_mesh.py --out work_dirs/demo-hand
 
-# The workers already use the cores: one thread to each.
+# The workers already use the cores: one thread to each. Pages are tested in a real
+# browser where there is one (Debian: apt-get install chromium).
 test: env
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist loadfile --cov
 
@@ -27,6 +28,16 @@ lint: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# The tests of minutes: kernels for CUDA on an emulator, the dry run of the GPU check.
+test-long: env
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m long
+
+# The pages of docs/ as a site, work_dirs/docs/index.html; a warning is an error.
+PIP = $(RUN) -m pip install -qq --disable-pip-version-check
+docs: env
+	@$(PIP) -c requirements/constraints.txt -r requirements/docs.txt
+	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -q -b html docs work_dirs/docs
 
 # The proof of the scans in tests/ops, at length: new random cases at every call,
 FUZZ_CASES ?= 5000
@@ -46,6 +57,16 @@ mutants: env
 bench: env
 	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
 
+# What README and docs show and takes long, trainings cut short: half an hour. With
+# MMSSM_DOCS_COMMANDS=full the full stack is compiled too.
+docs-commands: env
+	MMSSM_DOCS_COMMANDS=$${MMSSM_DOCS_COMMANDS:-1} OMP_NUM_THREADS=1 \
+		$(RUN) -m pytest -q tests/docs
+
+# The ops and models on a machine with an NVIDIA GPU, in the Python there; docs/gpu.md.
+gpu-check:
+	tools/gpu_check.sh
+
 # PoseMamba and SasMamba beside MMPose's lifters over three folds, six minutes each:
 # an hour and three quarters; called again, it goes on.
 benchmark-lifting: env
@@ -59,7 +80,7 @@ benchmark-hands: env
 		--out work_dirs/benchmark-hands
 
 # Hamba's small head beside a plain MANO head on the same backbone, three seeds of
-# 2,000 iterations each: an hour; called again, it goes on.
+# 800 iterations each: three quarters of an hour; called again, it goes on.
 benchmark-hand-meshes: env
 	OMP_WAIT_POLICY=PASSIVE $(RUN) benchmarks/models/hand_mesh_synthhand.py \
 		--out work_dirs/benchmark-hand-meshes

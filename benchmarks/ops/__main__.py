@@ -98,17 +98,20 @@ def section(results: list[dict], context: dict[str, str], seconds: float) -> str
     return '\n'.join(lines)
 
 
-def replace_section(page: str, text: str) -> str:
+def replace_section(page: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """Puts a text between the marks of a page.
 
     Raises:
         ValueError: If the page does not have each mark once, in order.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f'the page must have {BEGIN} and then {END}, once each')
-    return f'{before}{BEGIN}\n\n{text}\n\n{END}{after}'
+    begin_mark, end_mark = marks
+    before, begin, rest = page.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
+    if not begin or not end or begin_mark in rest or end_mark in after:
+        raise ValueError(
+            f'the page must have {begin_mark} and then {end_mark}, once each'
+        )
+    return f'{before}{begin_mark}\n\n{text}\n\n{end_mark}{after}'
 
 
 if __name__ == '__main__':

@@ -47,9 +47,9 @@ class Block:
     def __str__(self) -> str:
         return f'{self.name} ({self.N}, {self.side}x{self.side}, {self.E})'
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, seed: int = 0) -> dict[str, Any]:
         """Returns arguments of a model that has learned to look around."""
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
         N, L, E = self.N, self.side**2, self.E
 
         def normal(*sizes: int) -> Tensor:

@@ -23,8 +23,7 @@ from benchmarks._measure import (
     peak_memory,
     run,
 )
-from benchmarks.ops.peers import CopiedPaths
-from mmssm.models.layers import cross_paths
+from benchmarks.ops.peers import CopiedPaths, grid_paths
 from mmssm.ops import path_scan, selective_scan
 
 FRAMES, JOINTS, CHANNELS, RANK, STATES = 243, 17, 128, 4, 16
@@ -66,7 +65,7 @@ def measure(seconds: float) -> list[Row]:
 
 def call(variant: str, case: str) -> Callable[[], object]:
     """Returns the function that is measured."""
-    paths = cross_paths(FRAMES, JOINTS, sources=(0, 1))
+    paths = grid_paths(FRAMES, JOINTS)
     function = VARIANTS[variant]
     x, weights = _arguments()
     if case == 'forward':

@@ -4,6 +4,7 @@ The functions take what `mmssm.ops.selective_scan` takes, with ``B`` and ``C`` a
 ``(N, G, d_state, L)``, softplus, bias and ``D``, and return the output ``(N, E, L)``.
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 
 import torch
@@ -144,6 +145,42 @@ PEERS: dict[str, Peer] = {
 }
 
 
+MAMBA = 'mamba-ssm'
+
+
+def find_mamba() -> Peer | str:
+    """Returns the scan of mamba-ssm's kernel, or why there is none.
+
+    docs/gpu.md says how the package is built.
+    """
+    try:
+        module = importlib.import_module('mamba_ssm.ops.selective_scan_interface')
+    except ImportError as error:
+        return f'not installed ({error})'
+
+    def mamba(
+        u: Tensor,
+        delta: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        D: Tensor,
+        delta_bias: Tensor,
+    ) -> Tensor:
+        return module.selective_scan_fn(
+            u, delta, A, B, C, D, delta_bias=delta_bias, delta_softplus=True
+        )
+
+    return mamba
+
+
+def grid_paths(rows: int, columns: int) -> ScanPaths:
+    """The paths that `CopiedPaths` walks, for `mmssm.ops.path_scan`."""
+    grid = torch.arange(rows * columns).view(rows, columns)
+    steps = ((0, 0, False), (1, 1, False), (0, 0, True), (1, 1, True))
+    return ScanPaths(torch.stack([grid.flatten(), grid.t().flatten()]), steps)
+
+
 class CopiedPaths:
     """`mmssm.ops.path_scan` over a grid, the way VMamba goes: permute, scan, merge.
 
@@ -174,8 +211,12 @@ class CopiedPaths:
         paths: ScanPaths,
         *,
         dt_weight: Tensor,
+        initial_state: None = None,
+        return_last_state: bool = False,
     ) -> Tensor:
-        """Takes and returns what `mmssm.ops.path_scan` does."""
+        """Takes and returns what `mmssm.ops.path_scan` does, but for states."""
+        if initial_state is not None or return_last_state:
+            raise NotImplementedError('the released pipeline hands no states on')
         sources = [x[source] for _, source, _ in paths.steps]
         steps, B, C = (self._along(t.unbind(1)) for t in (dt, B, C))
         delta = torch.einsum('nkrl,ker->nkel', steps, dt_weight)
@@ -207,6 +248,45 @@ class CopiedPaths:
         """``(N, 4, E, L)``, along the paths, to the sum ``(N, L, E)`` by token."""
         by_row, by_column = (y[:, :2] + y[:, 2:].flip(-1)).unbind(1)
         return by_row.mT + self._turn(by_column.mT, self.columns, self.rows)
+
+    def project_and_scan(
+        self,
+        x: Sequence[Tensor],
+        x_proj: Tensor,
+        dt_weight: Tensor,
+        A: Tensor,
+        D: Tensor,
+        dt_bias: Tensor,
+    ) -> Tensor:
+        """A whole layer the way VMamba goes: the copies are projected, then scanned.
+
+        Args:
+            x: Tokens ``(N, L, E)`` of the paths by row and of those by column.
+            x_proj: ``(4, R + 2 d_state, E)``.
+            dt_weight: ``(4, E, R)``.
+            A: ``(4, E, d_state)``.
+            D: ``(4, E)``.
+            dt_bias: ``(4, E)``.
+
+        Returns:
+            ``(N, L, E)``.
+        """
+        by_row, by_column = x
+        u = self._along([by_row, by_column, by_row, by_column])
+        R, d_state = dt_weight.shape[-1], A.shape[-1]
+        projected = torch.einsum('nkel,kre->nkrl', u, x_proj)
+        dt, B, C = projected.split([R, d_state, d_state], 2)
+        delta = torch.einsum('nkrl,ker->nkel', dt, dt_weight)
+        y = self.scan(
+            u.flatten(1, 2),
+            delta.flatten(1, 2),
+            A.flatten(0, 1),
+            B.contiguous(),
+            C.contiguous(),
+            D=D.flatten(),
+            delta_bias=dt_bias.flatten(),
+        )
+        return self._merge(y.unflatten(1, D.shape))
 
     @staticmethod
     def _turn(tokens: Tensor, rows: int, columns: int) -> Tensor:

@@ -37,12 +37,19 @@ class Shape:
         """State updates, each of which takes one exponential."""
         return self.N * self.K * self.C * self.L * self.d_state
 
-    def arguments(self) -> dict[str, Tensor]:
-        """Returns arguments as a freshly initialised model has them."""
-        generator = torch.Generator().manual_seed(0)
+    def arguments(
+        self, dtype: torch.dtype = torch.float32, seed: int = 0
+    ) -> dict[str, Tensor]:
+        """Returns arguments as a freshly initialised model has them.
+
+        Args:
+            dtype: Of what varies over the steps; the weights are float32.
+            seed: Of the random numbers.
+        """
+        generator = torch.Generator(torch.get_default_device()).manual_seed(seed)
 
         def normal(*sizes: int) -> Tensor:
-            return torch.randn(*sizes, generator=generator)
+            return torch.randn(*sizes, generator=generator, dtype=dtype)
 
         E = self.K * self.C
         step = torch.rand(E, generator=generator) * 0.099 + 0.001

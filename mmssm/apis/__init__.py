@@ -30,6 +30,8 @@ if TYPE_CHECKING:
         read_hand_mesh_result,
         read_lifting_result,
     )
+    from .scan_maps import ScanMap, scan_layers, scan_map, trace_scan
+    from .streaming import StreamedPoses, StreamingLifter
 
 _HOMES = {
     'DeformSamples': 'mmssm.models.deform_samples',
@@ -41,6 +43,9 @@ _HOMES = {
     'LiftingResult': 'mmssm.apis.results',
     'PersonResult': 'mmssm.apis.results',
     'PoseLifterInferencer': 'mmssm.apis.pose_lifter_inferencer',
+    'ScanMap': 'mmssm.apis.scan_maps',
+    'StreamedPoses': 'mmssm.apis.streaming',
+    'StreamingLifter': 'mmssm.apis.streaming',
     'build_from_checkpoint': 'mmssm.apis.checkpoint',
     'check_model_config': 'mmssm.apis.checkpoint',
     'deform_samples': 'mmssm.models.deform_samples',
@@ -52,6 +57,9 @@ _HOMES = {
     'read_lifting_result': 'mmssm.apis.results',
     'read_onnx_metadata': 'mmssm.apis.export',
     'save_checkpoint': 'mmssm.apis.checkpoint',
+    'scan_layers': 'mmssm.apis.scan_maps',
+    'scan_map': 'mmssm.apis.scan_maps',
+    'trace_scan': 'mmssm.apis.scan_maps',
 }
 """Where that is which is imported when it is asked for."""
 
@@ -66,6 +74,9 @@ __all__ = [
     'ModelEntry',
     'PersonResult',
     'PoseLifterInferencer',
+    'ScanMap',
+    'StreamedPoses',
+    'StreamingLifter',
     'build_from_checkpoint',
     'check_model_config',
     'deform_samples',
@@ -80,6 +91,9 @@ __all__ = [
     'read_onnx_metadata',
     'resolve_model',
     'save_checkpoint',
+    'scan_layers',
+    'scan_map',
+    'trace_scan',
 ]
 
 

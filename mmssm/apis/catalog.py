@@ -280,7 +280,7 @@ def _entries() -> tuple[ModelEntry, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
     except ImportError as error:
         raise UserError(
             f'the list of models is YAML, which needs PyYAML ({error}): '

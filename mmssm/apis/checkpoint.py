@@ -40,12 +40,12 @@ ALLOWED: dict[str, frozenset[str]] = {
         'mmssm.PoseMamba': (
             'arch embed_dims depth num_frames num_joints in_channels d_state mlp_ratio '
             'drop_path_rate local_scan local_order local_grad scans '
-            'interpolate_frames'
+            'interpolate_frames causal'
         ),
         'mmssm.SasMamba': (
             'arch embed_dims depth num_frames num_joints in_channels d_state mlp_ratio '
             'drop_path_rate structure_conv kernel_size bones stride_mode strides '
-            'stride_grad scans local_order interpolate_frames'
+            'stride_grad scans local_order interpolate_frames causal'
         ),
         'mmssm.DFMamba': (
             'arch blocks depths dims in_channels expand gated_expand ffn_ratio d_state '

@@ -142,9 +142,16 @@ def _path_scan_flops(
 
 
 def _scan_stand_in(
-    x: Sequence[Tensor], *, A: Tensor, dt_weight: Tensor, **kw: Any
-) -> Tensor:
-    return _uncomputed_path_scan(list(x), A, dt_weight)
+    x: Sequence[Tensor],
+    *,
+    A: Tensor,
+    dt_weight: Tensor,
+    initial_state: Tensor | None = None,
+    return_last_state: bool = False,
+    **kw: Any,
+) -> Any:
+    y = _uncomputed_path_scan(list(x), A, dt_weight)
+    return (y, initial_state) if return_last_state else y
 
 
 @torch.library.custom_op('mmssm_complexity::deform_sample', mutates_args=())

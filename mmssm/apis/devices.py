@@ -42,5 +42,5 @@ def find_dtype(
     """
     name = str(dtype).removeprefix('torch.')
     if name not in allowed:
-        raise ValueError(f'dtype must be one of {", ".join(allowed)}, got {dtype}')
+        raise ValueError(f'dtype is one of {", ".join(allowed)}, got {dtype!r}')
     return getattr(torch, name)

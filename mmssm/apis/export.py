@@ -354,7 +354,7 @@ def _name(model: nn.Module) -> str:
 
 
 def _open(path: Path, num_threads: int | None = None) -> Any:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or torch.get_num_threads()

@@ -191,12 +191,12 @@ def fill(
     for joint in range(points.shape[1]):
         keep[:, joint] |= found[:, joint] & _long_runs(~good[:, joint], gaps.max_gap)
         _interpolate(points[:, joint], keep[:, joint])
-    _borrow(points, keep.any(0), parents)
+    _borrow(points, np.atleast_1d(keep.any(axis=0)), parents)
     return Clip(
         first=int(frames[0]),
         keypoints=points,
         scores=confidence,
-        filled=~found.any(1),
+        filled=np.logical_not(found.any(axis=1)),
         filled_joints=~keep,
     )
 

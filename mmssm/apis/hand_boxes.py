@@ -62,15 +62,16 @@ def make_finder(name: str, mirrored: bool = False, max_hands: int = 2) -> HandFi
             f"there is no front end {name!r} for hands; {hint}'mediapipe' is one, "
             'and any function from a BGR image to FoundHands serves in Python'
         )
-    from mmssm.inputs.pose2d.mediapipe_hands import MediapipeHands
+    from mmssm.inputs import MediapipeHands
 
     try:
         return MediapipeHands.load(max_hands=max_hands, mirrored=mirrored)
     except UserError as error:
         raise UserError(
-            f'no boxes were given, so that hands must be looked for: {error} Or give '
-            'the boxes of the hands (bboxes=, --bbox x0 y0 x1 y1), or name a detector '
-            'of MMDetection (--det-config, --det-checkpoint)'
+            'no boxes were given, so that hands must be looked for: '
+            f'{str(error).rstrip(".")}. Or give the boxes of the hands (bboxes=, '
+            '--bbox x0 y0 x1 y1), or name a detector of MMDetection (--det-config, '
+            '--det-checkpoint)'
         ) from error
 
 
@@ -208,7 +209,7 @@ class DetectedHands:
                 'install MMDetection (make full; run this by .venv-full/bin/python), '
                 'or give the boxes of the hands (--bbox x0 y0 x1 y1)'
             ) from error
-        self.name = f'mmdet {config}'
+        self.name = f'MMDetection ({config}), which tells no sides: {side} is assumed'
         self._network = init_detector(config, checkpoint, device=device)
         self._detect = inference_detector
         self._category, self._score, self._side = category, score, side

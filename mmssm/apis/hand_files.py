@@ -22,7 +22,7 @@ from mmssm.inputs import Frames, open_frames
 from mmssm.inputs.frames import IMAGE_SUFFIXES
 from mmssm.utils.whole_files import write_atomically
 from mmssm.visualization import HandMeshVisualizer
-from mmssm.visualization.viewer import write_hand_page
+from mmssm.visualization.viewer import write_annotated_video, write_hand_page
 
 from .hand_mesh_inferencer import FrameHands, images_in
 from .result_files import ResultFileError
@@ -97,7 +97,8 @@ class HandFiles:
     and last ``NAME.json``, which :func:`mmssm.apis.read_hand_mesh_result` reads.
 
     Frames of a video are called ``NAME_000000`` and on and have no page of their own;
-    in the end come ``NAME.npz`` and ``NAME.html`` of the whole (:meth:`finish`).
+    in the end come ``NAME.npz``, ``NAME.html`` and ``NAME.mp4`` of the whole
+    (:meth:`finish`).
 
     A frame whose JSON file is there and was made with the same settings is done: a
     run that was stopped goes on behind it.
@@ -234,18 +235,21 @@ class HandFiles:
 
         Raises:
             FileNotWrittenError: A file could not be written.
+            UserError: OpenCV cannot write videos here; all else is written then.
             ValueError: No frame is done.
         """
         if not self._done:
             raise ValueError(f'no frame of {self.source} could be used')
+        whole = self.folder / self._names['']
         # a camera's frames are gone
         is_file = Path(self.source).is_file()
         with open_frames(self.source) if is_file else nullcontext() as video:
             result = self._joined(video)
-            result.to_npz(self.folder / f'{self._names[""]}.npz')
+            result.to_npz(f'{whole}.npz')
             if self.pages:
-                page = self.folder / f'{self._names[""]}.html'
-                write_hand_page(page, result, video)
+                write_hand_page(f'{whole}.html', result, video)
+        if is_file:
+            write_annotated_video(f'{whole}.mp4', result, self.source)
         return result
 
     def _joined(self, video: Frames | None) -> HandMeshResult:

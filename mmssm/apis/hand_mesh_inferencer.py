@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from mmengine.utils import ProgressBar
@@ -26,14 +25,10 @@ from mmssm.inputs.frames import IMAGE_SUFFIXES, natural_order, read_image
 from mmssm.utils.errors import UserError
 
 from .catalog import resolve_model
+from .devices import find_device, find_dtype
 from .hand_boxes import FoundHands, GivenHands, HandFinder, make_finder
 from .results import HandMeshResult, HandResult
 
-DTYPES = {
-    'float32': torch.float32,
-    'bfloat16': torch.bfloat16,
-    'float16': torch.float16,
-}
 _NOT_OURS = ('LoadImage', 'mmssm.LoadCheckedImage', 'GenerateTarget')
 """Steps of a config's pipeline that a crop of a given image does without."""
 
@@ -107,8 +102,8 @@ class HandMeshInferencer:
             raise ValueError(f'focal_length must be positive, got {focal_length}')
         self.batch_size = batch_size
         self.show_progress = show_progress
-        self.dtype = _dtype(dtype)
-        self.device = _device(device)
+        self.dtype = find_dtype(dtype)
+        self.device = find_device(device)
         self._frontend = frontend
         self._finder: HandFinder | None = (
             None if isinstance(frontend, str) else frontend
@@ -479,23 +474,3 @@ def _hand_result(hand: InstanceData, box: NDArray, side: str) -> HandResult:
 
 def _array(value: Any) -> NDArray[np.float32]:
     return np.asarray(torch.as_tensor(value).float().cpu(), np.float32)
-
-
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found is None or found not in DTYPES.values():
-        raise ValueError(f'dtype is one of {", ".join(DTYPES)}, got {dtype!r}')
-    return found
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    try:
-        found = torch.device(get_device() if device is None else device)
-    except RuntimeError as error:
-        raise UserError(f'there is no device {device!r}: {error}') from error
-    if found.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError(
-            f'the device {device} is a GPU, and PyTorch {torch.__version__} sees none: '
-            "take 'cpu', or install a CUDA build of PyTorch and a driver"
-        )
-    return found

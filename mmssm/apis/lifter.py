@@ -20,6 +20,9 @@ from mmssm.utils.errors import UserError
 from .catalog import resolve_model
 from .devices import find_device, find_dtype
 
+CAUSAL_PIECE = 256
+"""Frames of which a causal model sees all at once; any number gives the same."""
+
 DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
 
 
@@ -41,6 +44,7 @@ class Lifter:
 
     Attributes:
         name: Name of the model.
+        weights: File of its weights.
         num_frames: Length of its windows, frames.
         is_causal: Whether it goes frame by frame and never looks ahead.
 
@@ -69,6 +73,7 @@ class Lifter:
         self.device = find_device(device)
         resolved = resolve_model(model, weights)
         self.name = resolved.name
+        self.weights = resolved.weights
         config = preflight.read_config(str(resolved.config))
         self.model = self._build(config)
         self.codec = self._find_codec()
@@ -139,6 +144,32 @@ class Lifter:
         with torch.inference_mode(), self._autocast():
             outputs = self._forward(inputs)
         return self.decode(outputs, image_size)
+
+    def lift_on(self, joints: NDArray, image_size: tuple[int, int]) -> NDArray:
+        """Lifts a sequence of any length with a causal model, which needs no windows.
+
+        Args:
+            joints: ``(T, J, 3)`` pixels and confidence.
+            image_size: ``(width, height)``, pixels.
+
+        Returns:
+            ``(T, J, 3)``, as of a call. Frames are taken in pieces; what the model
+            keeps of those before has one size.
+        """
+        backbone, state = self.model.backbone, None
+        outputs = []
+        for start in range(0, len(joints), CAUSAL_PIECE):
+            inputs = self.encode(joints[None, start : start + CAUSAL_PIECE], image_size)
+            if self.flip_test:
+                inputs = torch.cat([inputs, mirror(inputs)])
+            if state is None:
+                state = backbone.init_stream(len(inputs), self.device, inputs.dtype)
+            with torch.no_grad(), self._autocast():
+                found = self.model.head(backbone.step(inputs, state))
+            if self.flip_test:
+                found = (found[:1] + mirror(found[1:])) / 2
+            outputs.append(found)
+        return self.decode(torch.cat(outputs, dim=1), image_size)[0]
 
     def encode(self, joints: NDArray, image_size: tuple[int, int]) -> Tensor:
         """What the network sees of joints ``(N, T, J, 3)`` in pixels."""

@@ -26,7 +26,7 @@ def scan_steps(state, A, delta, delta_x, B, C) -> FLOAT[...]:  # type: ignore[ty
         y = op.MatMul(C_t, next_h)
         return next_h, y
 
-    _last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)  # type: ignore[arg-type]
+    _last, outputs = op.Scan(state, delta, delta_x, B, C, body=step, num_scan_inputs=4)
     return outputs
 
 
@@ -39,7 +39,7 @@ def scan_last(state, A, delta, delta_x, B) -> FLOAT[...]:  # type: ignore[type-a
         next_h = op.Exp(delta_t * A) * h + delta_x_t * B_t
         return next_h
 
-    last = op.Scan(state, delta, delta_x, B, body=step_on, num_scan_inputs=3)  # type: ignore[arg-type]
+    last = op.Scan(state, delta, delta_x, B, body=step_on, num_scan_inputs=3)
     return last
 
 

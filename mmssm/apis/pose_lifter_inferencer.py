@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -53,6 +53,9 @@ class PoseLifterInferencer:
         lift = PoseLifterInferencer('posemamba-mocap-27frm')
         result = lift('video.mp4')
         result.to_json('video.json')
+
+    Sequences are lifted in windows that overlap, see :mod:`mmssm.apis.windows`; a
+    causal model lifts them from their first frame on.
 
     Args:
         model: Name of a model (``list_models(task='body_3d_keypoint')``) or a config
@@ -121,8 +124,8 @@ class PoseLifterInferencer:
         self.show_progress = show_progress
         self.lifter = Lifter(model, weights, device, dtype, flip_test, stature)
         self.windows = self._windows(window, overlap)
-        self._frontend = frontend
         self._chosen: Any = frontend if callable(frontend) else None
+        self._wanted = '' if callable(frontend) else frontend
 
     def _windows(self, window: int | None, overlap: int | None) -> Windows:
         longest = self.lifter.num_frames
@@ -146,9 +149,9 @@ class PoseLifterInferencer:
             UserError: It cannot be had; the message says how it can.
         """
         if self._chosen is None:
-            from mmssm.inputs.pose2d import pose2d
+            from mmssm.inputs import pose2d
 
-            self._chosen = pose2d(self._frontend)
+            self._chosen = pose2d(self._wanted)
         return self._chosen
 
     def __call__(self, source: Any, *, fps: float | None = None) -> LiftingResult:
@@ -205,6 +208,8 @@ class PoseLifterInferencer:
             self._say_choice()
             bar = self.show_progress and sys.stderr.isatty()
             sequence = self.frontend(_WithBar(frames) if bar else frames)
+            # a keypoint file is the front end, and the video the source
+            sequence = replace(sequence, source=frames.name)
             return sequence, self._frontend_name, tuple(frames.notes)
 
     def lift(
@@ -237,9 +242,12 @@ class PoseLifterInferencer:
             said += about
         if not pieces:
             said.append(f'nobody was found in {sequence.source}')
-        lift = partial(self.lifter, image_size=sequence.image_size)
         inputs = (clip.network_input for _, clip in pieces)
-        joints = lift_clips(lift, inputs, self.windows, self.batch_size)
+        if self.lifter.is_causal:
+            joints = [self.lifter.lift_on(one, sequence.image_size) for one in inputs]
+        else:
+            lift = partial(self.lifter, image_size=sequence.image_size)
+            joints = lift_clips(lift, inputs, self.windows, self.batch_size)
         focal_length = self._focal_length(sequence.image_size)
         persons: dict[int, list[PersonResult]] = {}
         for (track_id, clip), lifted in zip(pieces, joints, strict=True):
@@ -274,7 +282,10 @@ class PoseLifterInferencer:
                 future, at the cost of one window for each person in each frame.
                 None: in windows that are cross-faded, as a call does it, at two
                 windows for each ``window`` frames; up to two windows less their
-                overlap, and ``max_gap`` frames, late.
+                overlap, and ``max_gap`` frames, late. A causal model, which makes
+                nothing of the future, takes 0 for None;
+                :class:`~mmssm.apis.streaming.StreamingLifter` does the same with one
+                step for each frame.
             fps: As for a call.
 
         Yields:
@@ -311,6 +322,8 @@ class PoseLifterInferencer:
             self.gaps,
             h36m.PARENTS,
         )
+        if latency is None and self.lifter.is_causal:
+            latency = 0
         lifted = (
             stream_blended(*arguments)
             if latency is None

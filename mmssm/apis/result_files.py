@@ -71,7 +71,7 @@ def write_lifting_npz(path: str | Path, result: LiftingResult) -> None:
     """Writes a lifting result as arrays ``person0_frames`` and so on."""
     content = _head(LIFTING_FORMAT, result, _LIFTING_VALUES)
     content['track_ids'] = [int(person.track_id) for person in result.persons]
-    arrays = {}
+    arrays: dict[str, NDArray] = {}
     for number, person in enumerate(result.persons):
         arrays |= _named(f'person{number}', person, PERSON_ARRAYS)
     _write_npz(path, content, arrays)
@@ -212,9 +212,11 @@ def _write_npz(
     path: str | Path, content: dict[str, Any], arrays: dict[str, NDArray]
 ) -> None:
     text = json.dumps(content, allow_nan=False)
+    # bytes, as a string of NumPy takes four times the room
+    meta = np.frombuffer(text.encode(), np.uint8)
+    columns: dict[str, Any] = {'meta': meta, **arrays}
     with open_atomically(path) as file:
-        # bytes, as a string of NumPy takes four times the room
-        np.savez_compressed(file, meta=np.frombuffer(text.encode(), np.uint8), **arrays)
+        np.savez_compressed(file, **columns)
 
 
 class _ResultFile:

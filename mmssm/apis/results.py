@@ -202,8 +202,9 @@ class HandResult:
         focal_length: ``(2,)`` float32, along x and y, pixels.
         principal_point: ``(2,)`` float32, pixels.
         global_orient: ``(3,)`` float32, rotation of the hand as axis times angle,
-            radians; like the next two of a right hand, or for a left one of its
-            mirror image.
+            radians. This and the next two belong to the right hand model, or for a
+            left hand to its mirror image at x = 0: of a mirrored picture, the y and
+            z of rotations have the other sign, and ``betas`` are the same.
         hand_pose: ``(P, 3)`` float32, rotations of the finger joints in the order of
             the hand model, axis times angle, radians, mean pose included.
         betas: ``(S,)`` float32, shape coefficients.

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ class EstimatorNetwork(nn.Module):
 
     def __init__(self, estimator: nn.Module) -> None:
         super().__init__()
-        self.estimator = estimator
+        self.estimator: Any = estimator
 
     def forward(self, inputs: Tensor) -> Any:
         """Runs backbone, neck and head."""
@@ -116,11 +117,8 @@ def measure_scans(repeats: int = 5) -> list[tuple[str, dict[str, float]]]:
         times = {}
         for name in backends:
             with backend(name), torch.inference_mode():
-                times[name] = median_ms(
-                    lambda arguments=arguments: selective_scan(**arguments),
-                    torch.device('cpu'),
-                    repeats,
-                )
+                scan = partial(selective_scan, **arguments)
+                times[name] = median_ms(scan, torch.device('cpu'), repeats)
         case = f'{clips} x {channels} channels, {steps} steps, {states} states'
         rows.append((case, times))
     return rows

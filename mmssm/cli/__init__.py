@@ -126,10 +126,10 @@ def _guarded(run: Callable[[], int]) -> int:
     except UserError as error:
         return _failed(str(error))
     except ImportError as error:
-        # of the host (mmssm.compat) or of an optional package: both name the cure
-        if not _is_ours(error):
+        message = str(error) if _is_ours(error) else _missing_host(error)
+        if message is None:
             raise
-        return _failed(str(error))
+        return _failed(message)
     except SystemExit as error:
         if isinstance(error.code, str):  # what messages_for_users made
             return _failed(error.code.removeprefix('error: '))
@@ -141,6 +141,17 @@ def _guarded(run: Callable[[], int]) -> int:
         # a reader such as `head` has seen enough; Python would complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _missing_host(error: ImportError) -> str | None:
+    """What helps where a part of the host is not installed."""
+    if (error.name or '').split('.')[0] not in ('mmengine', 'mmcv', 'mmpose'):
+        return None
+    try:
+        import_module('mmssm.registry')
+    except ImportError as cure:
+        return str(cure)
+    return None
 
 
 def _is_ours(error: ImportError) -> bool:

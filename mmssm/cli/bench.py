@@ -49,9 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Measures and prints."""
-    shape = _shape(args.input_shape)
+    shape = read_shape(args.input_shape)
     for name in ('batch_size', 'repeats', 'threads'):
-        if (getattr(args, name) or 1) < 1:
+        value = getattr(args, name)
+        if value is not None and value < 1:
             raise UsageError(f'--{name.replace("_", "-")} must be 1 or more')
     import torch
 
@@ -66,7 +67,15 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _shape(sizes: list[int] | None) -> tuple[int, ...] | None:
+def read_shape(sizes: list[int] | None) -> tuple[int, ...] | None:
+    """The shape of one input, by the numbers of ``--input-shape``.
+
+    Returns:
+        ``(3, height, width)``, ``(frames, joints, channels)``, or None for None.
+
+    Raises:
+        UsageError: There are not one to three of them, or one is not positive.
+    """
     if sizes is None:
         return None
     if len(sizes) not in (1, 2, 3) or min(sizes) < 1:

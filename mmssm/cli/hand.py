@@ -14,9 +14,9 @@ For each image these appear in DIR, one image after the other, each file whole o
 at all: NAME_overlay.png, the meshes over the image; NAME_views.png, each hand from the
 side and from above; NAME_hand0.obj and on, metres in the camera's frame (x right, y
 down, z forward); NAME.html, a page to turn them in a browser; and last NAME.json with
-all numbers. Frames of a video are called NAME_000000 and on; NAME.npz and NAME.html
-are of the whole video. A run that was stopped goes on where it was: frames that are
-there, made with the same settings, are not looked at again.
+all numbers. Frames of a video are called NAME_000000 and on; NAME.npz, NAME.html and
+NAME.mp4 are of the whole video. A run that was stopped goes on where it was: frames
+that are there, made with the same settings, are not looked at again.
 
 The small network that ships was trained on generated pictures of one hand for
 minutes: it shows how things work, not how well.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mmssm.apis.hand_boxes import HandFinder
     from mmssm.apis.hand_files import HandFiles
     from mmssm.apis.hand_mesh_inferencer import HandMeshInferencer
+    from mmssm.apis.results import HandResult
 
 SIDES = ('right', 'left')
 
@@ -187,8 +188,10 @@ def _check(args: argparse.Namespace) -> None:
         from mmssm.apis.catalog import resolve_model
 
         resolve_model(args.model)  # its own error names what is missing
-    if args.batch_size < 1 or (args.max_frames or 1) < 1 or args.max_hands < 1:
-        raise UsageError('--batch-size, --max-frames and --max-hands are 1 or more')
+    for name in ('batch_size', 'max_frames', 'max_hands'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UsageError(f'--{name.replace("_", "-")} must be 1 or more')
 
 
 def _is_live(source: str) -> bool:
@@ -278,7 +281,7 @@ def _look_at(
                 failed += 1
                 continue
             files.write(frame)
-            print(f'{place}: {len(frame.hands)} hands', flush=True)
+            print(f'{place}: {_told(frame.hands)}', flush=True)
             if frame.number + 1 == args.max_frames:
                 break
     except KeyboardInterrupt:
@@ -297,6 +300,10 @@ def _up_to(
     return lambda frame, name: (
         (number is None or frame < number) and wanted(frame, name)
     )
+
+
+def _told(hands: Sequence['HandResult']) -> str:
+    return ', '.join(f'{hand.side} hand' for hand in hands) or 'no hand found'
 
 
 def _complain(message: str) -> None:

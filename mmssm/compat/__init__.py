@@ -26,6 +26,7 @@ def install() -> None:
         configs,
         distributed,
         imports,
+        inferencers,
         internet,
         visualization,
     )
@@ -41,6 +42,7 @@ def install() -> None:
     imports.import_mmpose()
     visualization.draw_circles_of_one_radius()
     internet.flip_internet_outputs()
+    inferencers.lift_clips_in_inferencers()
 
 
 def require_host() -> None:

@@ -60,7 +60,7 @@ def similarity_align(
 ) -> np.ndarray:
     """Moves, turns and scales point sets onto others in the least-squares sense.
 
-    Solves min over s, R, t of sum_k w_k |s R x_k + t - y_k|^2 with det R = 1
+    Solves ``min over s, R, t of sum_k w_k |s R x_k + t - y_k|^2`` with det R = 1
     for every set (Umeyama 1991; the alignment of P-MPJPE in the Human3.6M
     protocols). All sets go through one batched SVD, where MMPose's
     ``compute_similarity_transform`` takes one at a time.

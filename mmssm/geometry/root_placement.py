@@ -58,7 +58,7 @@ def place_roots(
     Weak perspective: all joints are taken to be as far away as their mean. With joints
     ``X`` (metres, axes of the camera), pixels ``p``, weights ``w`` and means over
     them, the scale ``s`` (pixels per metre) that fits best in the sense of least
-    squares is
+    squares is ::
 
         s = sum w (p - mean p) . (X - mean X)_xy / sum w |(X - mean X)_xy|^2
 

@@ -37,14 +37,13 @@ class MissingSource(UnreadableSource, FileNotFoundError):
     """A source of frames that does not exist."""
 
 
-def natural_order(name: str) -> list[tuple[int, int, str]]:
+def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
     """Key that sorts ``frame_2`` before ``frame_10``."""
     parts = re.split(r'(\d+)', name)
-    # digits stand at the odd places; the text breaks ties such as 01 and 1
+    # digits stand at the odd places; the name breaks ties such as 01 and 1
     return [
-        (0, int(part), '') if place % 2 else (1, 0, part)
-        for place, part in enumerate(parts)
-    ] + [(2, 0, name)]
+        (int(part), '') if place % 2 else (-1, part) for place, part in enumerate(parts)
+    ], name
 
 
 class Frames(AbstractContextManager, ABC):
@@ -450,7 +449,7 @@ class Camera(_Capture):
     ) -> None:
         name = f'webcam{address}' if isinstance(address, int) else address
         super().__init__(address, name, fps, max_pixels)
-        self._number = 0
+        self._next = 0
 
     @property
     def label(self) -> str:
@@ -467,5 +466,5 @@ class Camera(_Capture):
     def __iter__(self) -> Iterator[tuple[int, Image]]:
         """Yields numbers and images as they come; a second loop goes on counting."""
         for image in self._read_on():
-            yield self._number, image
-            self._number += 1
+            number, self._next = self._next, self._next + 1
+            yield number, image

@@ -51,7 +51,9 @@ _HALPE_FULL = 136
 
 
 def looks_like_keypoints(path: Any) -> bool:
-    """Whether something is the path of a keypoint file, by its name."""
+    """Whether something is the path of a keypoint file, or of a folder of them."""
+    if Path(path).is_dir():
+        return any(Path(path).glob('*.json'))
     return str(path).lower().endswith(('.json', '.npz'))
 
 

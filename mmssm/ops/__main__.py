@@ -47,6 +47,7 @@ def describe() -> list[str]:
         served = 'compiled kernels' if obstacle is None else f'reference: {obstacle}'
         lines.append(f'{device + ":":<11}{served}')
     if _library.path() is not None:
+        lines.append(f'for cuda:  {_library.cuda_state()}')
         used, usable = _library.cpu_isa()
         hint = f' (of {usable}; {_library.ISA_ENV} forces one)'
         lines.append(f'cpu isa:   {used}{hint if used in usable else ""}')

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCES = Path(__file__).resolve().parent / 'csrc'
 LIBRARY = 'libmmssm_ops.so'
@@ -34,6 +36,11 @@ _AVX512 = (*_AVX2, '-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512bw')
 _LOWERED = (*_AVX2, '-DMMSSM_VECTOR_BYTES=64')
 _COMPILERS = ('g++', 'clang++', 'c++')
 
+_CUDA_FLAGS = ('-std=c++17', '-O3', '-Xcompiler', '-fPIC,-fvisibility=hidden')
+# Others of the same generation run these too, later ones the last one's PTX.
+_CUDA_ARCHS = ('8.0', '9.0', '10.0', '12.0+PTX')
+_ARCH = re.compile(r'(\d+)\.(\d[af]?)(\+PTX)?')
+
 
 class BuildError(RuntimeError):
     """The kernels cannot be compiled here."""
@@ -42,9 +49,10 @@ class BuildError(RuntimeError):
 @functools.cache
 def source_hash() -> str:
     """Returns a hash of everything that decides what the library does."""
-    digest = hashlib.sha256(repr((TORCH_TARGET, _FLAGS, _AVX512)).encode())
+    options = TORCH_TARGET, _FLAGS, _AVX512, _CUDA_FLAGS
+    digest = hashlib.sha256(repr(options).encode())
     for path in sorted(SOURCES.rglob('*')):
-        if path.suffix in ('.h', '.cpp'):
+        if path.suffix in ('.h', '.cpp', '.cuh', '.cu'):
             digest.update(path.relative_to(SOURCES).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
@@ -79,7 +87,111 @@ def find_compiler() -> str:
     )
 
 
-def build(folder: Path, *, lowered: bool = False) -> Path:
+class Cuda(NamedTuple):
+    """The toolkit that compiles the kernels for CUDA, or why none does."""
+
+    obstacle: str | None
+    nvcc: Path = Path()
+    version: str = ''
+
+    @property
+    def libraries(self) -> list[Path]:
+        """Folders that may hold the toolkit's libraries."""
+        root = self.nvcc.resolve().parents[1]
+        return [root / 'lib64', *sorted(root.glob('targets/*/lib'))]
+
+    def describe(self) -> str:
+        """Says in one line what is compiled for CUDA, or why nothing is."""
+        if self.obstacle is not None:
+            return f'skipped, {self.obstacle}'
+        return f'CUDA {self.version} for {" ".join(cuda_archs())}'
+
+
+def find_cuda(torch_cuda: str | None) -> Cuda:
+    """Looks for a toolkit of the CUDA that torch is built with; asks for no GPU.
+
+    Args:
+        torch_cuda: ``torch.version.cuda``.
+    """
+    if torch_cuda is None:
+        return Cuda('this torch is built without CUDA')
+    nvcc = find_nvcc()
+    if nvcc is None:
+        return Cuda(
+            'no nvcc was found (looked in CUDA_HOME, PATH and /usr/local/cuda); '
+            f'install the toolkit of CUDA {torch_cuda}'
+        )
+    version = nvcc_version(nvcc)
+    if version.split('.')[0] != torch_cuda.split('.')[0]:
+        return Cuda(f'{nvcc} is of CUDA {version}, but torch is of CUDA {torch_cuda}')
+    return Cuda(None, nvcc, version)
+
+
+def find_nvcc() -> Path | None:
+    """Returns CUDA's compiler: of ``CUDA_HOME``, ``PATH``, or the usual place."""
+    home = os.environ.get('CUDA_HOME')
+    if home:
+        places = [str(Path(home) / 'bin')]
+    else:
+        places = [os.environ.get('PATH', os.defpath), '/usr/local/cuda/bin']
+    found = shutil.which('nvcc', path=os.pathsep.join(places))
+    return Path(found) if found else None
+
+
+def nvcc_version(nvcc: Path) -> str:
+    """Returns the version of a toolkit, as in ``13.0``.
+
+    Raises:
+        BuildError: If the compiler does not say.
+    """
+    said = _run([str(nvcc), '--version'])
+    match = re.search(r'release (\d+\.\d+)', said)
+    if match is None:
+        raise BuildError(f'{nvcc} --version names no release:\n{said}')
+    return match.group(1)
+
+
+def cuda_archs() -> list[str]:
+    """The architectures to compile for: ``TORCH_CUDA_ARCH_LIST``, or the usual.
+
+    Raises:
+        BuildError: If the variable names one that is unknown or too old.
+    """
+    named = os.environ.get('TORCH_CUDA_ARCH_LIST', '').replace(';', ' ').split()
+    for arch in named:
+        match = _ARCH.fullmatch(arch)
+        if match is None or int(match.group(1)) < 8:
+            raise BuildError(
+                f'TORCH_CUDA_ARCH_LIST names {arch!r}, expected architectures from '
+                '8.0 on, as in "8.0 9.0+PTX"'
+            )
+    return named or list(_CUDA_ARCHS)
+
+
+def _arch_flags() -> list[str]:
+    flags = []
+    for arch in cuda_archs():
+        number = arch.removesuffix('+PTX').replace('.', '')
+        flags += ['-gencode', f'arch=compute_{number},code=sm_{number}']
+        if arch.endswith('+PTX'):
+            flags += ['-gencode', f'arch=compute_{number},code=compute_{number}']
+    return flags
+
+
+def nvcc_command(nvcc: Path, name: str, target: Path, *flags: str) -> list[str]:
+    """Returns the command that compiles a kernel file for CUDA."""
+    return [
+        *(str(nvcc), *_CUDA_FLAGS, *flags),
+        *('-c', str(SOURCES / name), '-o', str(target)),
+    ]
+
+
+def cuda_sources() -> list[str]:
+    """The files that nvcc compiles, by their names in `SOURCES`."""
+    return sorted(f'cuda/{path.name}' for path in SOURCES.glob('cuda/*.cu'))
+
+
+def build(folder: Path, *, lowered: bool = False, emulated: bool = False) -> Path:
     """Compiles the kernels into a folder.
 
     The library is put in place in one step, so that several processes may build
@@ -89,6 +201,8 @@ def build(folder: Path, *, lowered: bool = False) -> Path:
         folder: Where to put it; made if missing.
         lowered: Whether the kernels for AVX-512 are to run on AVX2, which is
             slow; for tests on processors without AVX-512.
+        emulated: Whether the ops on the CPU are to run the kernels for CUDA, on an
+            emulator, which is very slow; for tests where there is no GPU.
 
     Returns:
         The path of the library.
@@ -101,12 +215,14 @@ def build(folder: Path, *, lowered: bool = False) -> Path:
 
     _check_platform(torch.__version__)
     compiler = find_compiler()
+    cuda = find_cuda(torch.version.cuda)
+    print(f'mmssm: kernels for CUDA: {cuda.describe()}', file=sys.stderr)
     root = Path(torch.__file__).parent
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix='.build-') as scratch:
         commands = _compile_commands(
-            compiler, root, Path(scratch), torch.__version__, lowered
+            compiler, root, Path(scratch), torch.__version__, cuda, lowered, emulated
         )
         with ThreadPoolExecutor(max_workers=_num_jobs()) as pool:
             list(pool.map(_run, commands.values()))
@@ -115,6 +231,7 @@ def build(folder: Path, *, lowered: bool = False) -> Path:
             [
                 *(*shlex.split(compiler), '-shared', '-o', str(made)),
                 *(*map(str, commands), f'-L{root / "lib"}', '-ltorch_cpu'),
+                *_cuda_link_flags(cuda),
             ]
         )
         target = folder / LIBRARY
@@ -136,28 +253,47 @@ def _num_jobs() -> int:
 
 
 def _compile_commands(
-    compiler: str, torch_root: Path, scratch: Path, torch_version: str, lowered: bool
+    compiler: str,
+    torch_root: Path,
+    scratch: Path,
+    torch_version: str,
+    cuda: Cuda,
+    lowered: bool,
+    emulated: bool,
 ) -> dict[Path, list[str]]:
     """Returns the command that makes each object file."""
     major, minor = TORCH_TARGET
-    # A file for all processors comes first: should a template ever be compiled in
-    # two of them, the linker keeps the first.
     with_torch = (
         f'-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000',
         *('-isystem', str(torch_root / 'include')),
+        *(('-DMMSSM_CUDA',) if emulated or cuda.obstacle is None else ()),
+        *(('-DMMSSM_EMULATED',) if emulated else ()),
     )
+    stamps = (
+        f'-DMMSSM_STAMP="{stamp(torch_version)}"',
+        f'-DMMSSM_CUDA_STATE="{cuda.describe()}"',
+    )
+    # A file for all processors comes first: should a template ever be compiled in
+    # two of them, the linker keeps the first.
     flags: dict[str, Sequence[str]] = {
         'cpu/kernels_baseline.cpp': (),
         'cpu/dispatch.cpp': ('-DMMSSM_LOWERED',) if lowered else (),
-        'bindings.cpp': (f'-DMMSSM_STAMP="{stamp(torch_version)}"', *with_torch),
+        'bindings.cpp': (*stamps, *with_torch),
         'path_scan_bindings.cpp': with_torch,
         'deform_sample_bindings.cpp': with_torch,
     }
-    if platform.machine() in _X86:
+    if platform.machine() in _X86 and not emulated:
         flags['cpu/dispatch.cpp'] = ('-DMMSSM_X86', *flags['cpu/dispatch.cpp'])
         flags['cpu/kernels_avx2.cpp'] = _AVX2
         flags['cpu/kernels_avx512.cpp'] = _LOWERED if lowered else _AVX512
+    if emulated:
+        flags['cuda/emulated.cpp'] = ('-O1', '-Wno-unknown-pragmas')
     commands = {}
+    if cuda.obstacle is None and not emulated:
+        # The longest first.
+        for name in cuda_sources():
+            target = scratch / f'{Path(name).stem}.cuda.o'
+            commands[target] = nvcc_command(cuda.nvcc, name, target, *_arch_flags())
     for name, extra in flags.items():
         target = scratch / f'{Path(name).stem}.o'
         commands[target] = [
@@ -167,8 +303,15 @@ def _compile_commands(
     return commands
 
 
-def _run(command: list[str]) -> None:
-    """Runs one command.
+def _cuda_link_flags(cuda: Cuda) -> list[str]:
+    if cuda.obstacle is not None:
+        return []
+    folders = [f'-L{folder}' for folder in cuda.libraries]
+    return [*folders, '-ltorch_cuda', '-lcudart']
+
+
+def _run(command: list[str]) -> str:
+    """Runs one command and returns what it printed.
 
     Raises:
         BuildError: If it fails, with the end of what it said.
@@ -181,3 +324,4 @@ def _run(command: list[str]) -> None:
         raise BuildError(
             f'{shlex.join(command)} failed:\n{done.stderr.strip()[-4000:]}'
         )
+    return done.stdout

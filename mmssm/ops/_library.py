@@ -10,7 +10,8 @@ import torch
 from . import _build
 
 _STAMP = re.compile(rb'mmssm-stamp:([^:\0]*):')
-_DEVICES = ('cpu', 'meta')
+_CUDA_STATE = re.compile(rb'mmssm-cuda:([^:\0]*):')
+_SKIPPED = 'skipped, '
 ISA_ENV = 'MMSSM_CPU_ISA'
 _HOW_TO_BUILD = '`python -m mmssm.ops build` compiles them'
 
@@ -19,6 +20,8 @@ _HOW_TO_BUILD = '`python -m mmssm.ops build` compiles them'
 class _Loaded:
     path: Path | None = None
     obstacle: str | None = 'they have not been looked for'
+    # What is compiled for CUDA, or why nothing is.
+    cuda: str = _SKIPPED
 
 
 # Read by torch.compile, hence a plain object of this module.
@@ -40,6 +43,7 @@ def load() -> bool:
         obstacle = _check(path) or _load(path)
         if obstacle is None:
             _loaded.path, _loaded.obstacle = path, None
+            _loaded.cuda = _find(_CUDA_STATE, path) or _SKIPPED
             return True
         obstacles.append(obstacle)
     # The most telling reason is of a file that is there.
@@ -68,9 +72,16 @@ def obstacle(device_type: str) -> str | None:
     """Why tensors on such a device cannot be served, or None if they can."""
     if _loaded.obstacle is not None:
         return _loaded.obstacle
-    if device_type not in _DEVICES:
+    if device_type == 'cuda' and _loaded.cuda.startswith(_SKIPPED):
+        return f'the library has no kernels for CUDA ({_loaded.cuda})'
+    if device_type not in ('cpu', 'cuda', 'meta'):
         return f'the library has no kernels for {device_type} tensors'
     return None
+
+
+def cuda_state() -> str:
+    """What the library in use has for CUDA, or why it has nothing."""
+    return _loaded.cuda
 
 
 def cpu_isa() -> tuple[str, str]:
@@ -95,7 +106,11 @@ def cpu_isa() -> tuple[str, str]:
 
 def read_stamp(path: Path) -> str | None:
     """Returns the stamp in a library file, without loading it."""
-    match = _STAMP.search(path.read_bytes())
+    return _find(_STAMP, path)
+
+
+def _find(mark: re.Pattern[bytes], path: Path) -> str | None:
+    match = mark.search(path.read_bytes())
     return match.group(1).decode() if match else None
 
 

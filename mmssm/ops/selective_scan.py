@@ -1,13 +1,12 @@
 """The selective scan of Mamba, with the arguments of mamba-ssm."""
 
-import importlib
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import _native, decomposed, reference
+from . import _mamba_ssm, _native, decomposed, reference
 from ._backend import choose
 from ._checks import check_dims, check_floats, check_shape, state_dtype
 
@@ -80,7 +79,8 @@ def selective_scan(
 
     Raises:
         TypeError: If an argument is no real floating-point tensor.
-        ValueError: If a shape or device does not fit.
+        ValueError: If a shape or device does not fit, or the backend
+            ``mamba_ssm`` is asked for what it does not know.
         RuntimeError: If compiled kernels are required and cannot be used;
             constant ``B`` or ``C`` have none.
 
@@ -92,7 +92,7 @@ def selective_scan(
     _check(tensors, z)
     chosen = choose('selective_scan', u.device, _obstacle(B, C))
     if chosen == 'mamba_ssm':
-        return _mamba_ssm(tensors, z, delta_softplus, return_last_state)
+        return _mamba_ssm.scan(tensors, z, delta_softplus, return_last_state)
     if chosen == 'native':
         tensors = tensors._replace(B=_grouped(B), C=_grouped(C))
         wide = state_dtype(u.dtype) if z is not None else u.dtype
@@ -167,28 +167,6 @@ def _obstacle(B: Tensor, C: Tensor) -> str | None:
     if B.dim() == 2 or C.dim() == 2:
         return 'a constant B or C, shaped (E, d_state), has no kernel'
     return None
-
-
-def _mamba_ssm(
-    tensors: Tensors, z: Tensor | None, delta_softplus: bool, return_last_state: bool
-) -> Any:
-    *first, delta_bias, initial_state = tensors
-    if initial_state is not None:
-        raise ValueError(
-            "initial_state is not known to the backend 'mamba_ssm'; use 'auto', "
-            "'native' or 'reference'"
-        )
-    try:
-        interface = importlib.import_module('mamba_ssm.ops.selective_scan_interface')
-    except ImportError as error:
-        raise ImportError(
-            "the backend 'mamba_ssm' needs the package mamba-ssm with its "
-            f"selective scan, which cannot be imported ({error}); use 'auto', "
-            "'native' or 'reference'"
-        ) from error
-    return interface.selective_scan_fn(
-        *first, z, delta_bias, delta_softplus, return_last_state
-    )
 
 
 def register_selective_scan() -> None:

@@ -13,7 +13,8 @@ spine          between root and thorax                  between hip and neck
 thorax         between the shoulders                    neck
 neck_base      nose                                     nose
 head           between the eyes                         head
-others         hip, knee, ankle, shoulder, elbow and wrist **of the same side**
+others         hip, knee, ankle, shoulder, the same
+               elbow, wrist **of the same side**
 ============== ======================================== ==========================
 
 Human3.6M lists the right leg before the left one (1..3, then 4..6) and the left arm

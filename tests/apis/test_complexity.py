@@ -110,6 +110,28 @@ def test_paths_that_are_not_scanned_cost_nothing_and_keep_their_weights(name):
     assert 2 * half.scan_macs == whole.scan_macs
 
 
+@pytest.mark.parametrize('name', ['PoseMamba', 'SasMamba'])
+def test_causal_models_scan_half_of_the_paths(name):
+    sizes = dict(type=f'mmssm.{name}', embed_dims=16, depth=2, num_frames=14)
+    with torch.device('meta'):
+        both_ways = MODELS.build(sizes)
+        causal = MODELS.build(dict(sizes, causal=True))
+        inputs = torch.zeros(1, 14, 17, 2)
+    expected, found = count(both_ways, inputs), count(causal, inputs)
+    assert found.scan_macs * 2 == expected.scan_macs
+    assert found.params < expected.params and found.macs < expected.macs
+    # Samples are taken of the two past frames of each piece too, and thrown away.
+    of_sasmamba = 5 * 9 * 32 * 17 * (2 if name == 'SasMamba' else 0)
+    others = [c.macs - c.scan_macs for c in (both_ways_projections(expected), found)]
+    assert others[1] == others[0] + 4 * of_sasmamba
+
+
+def both_ways_projections(counted):
+    """Without the projections of two of four paths, 14 x 17 tokens, four blocks."""
+    saved = 4 * 14 * 17 * 2 * 32 * (1 + 2 * 16)
+    return type(counted)(counted.params, counted.macs - saved, counted.scan_macs)
+
+
 def test_samples_by_hand():
     layer = DeformDWConv2d(6, 3)
     places = 2 * 5 * 4

@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers import scan_oracle
 
-from benchmarks.ops import deform, paths
-from benchmarks.ops.peers import PEERS, CopiedPaths, lean_loop
+from benchmarks.ops import deform, gpu, paths
+from benchmarks.ops.peers import PEERS, CopiedPaths, grid_paths, lean_loop
 from benchmarks.ops.shapes import Shape
 from mmssm.models.layers import cross_paths
 from mmssm.ops import backend, deform_scan, path_scan, selective_scan
@@ -67,6 +67,30 @@ def test_copied_paths_are_a_path_scan(scan):
     )
     got = CopiedPaths(scan, rows, columns)(**arguments)
     torch.testing.assert_close(got, path_scan(**arguments))
+
+
+def test_the_grid_is_that_of_the_models():
+    ours, theirs = grid_paths(5, 3), cross_paths(5, 3, sources=(0, 1))
+    assert torch.equal(ours.index, theirs.index)
+    assert ours.steps == theirs.steps
+
+
+def test_a_layer_around_copies_is_a_layer():
+    rows, columns = 5, 3
+    arguments = gpu.layer_arguments(2, rows * columns)
+    copied = CopiedPaths(
+        partial(selective_scan, delta_softplus=True), rows, columns
+    ).project_and_scan
+    ours = partial(gpu.project_and_scan, paths=grid_paths(rows, columns))
+    torch.testing.assert_close(
+        ours(**arguments), copied(**arguments), rtol=1e-4, atol=1e-4
+    )
+    for a, b in zip(
+        gpu.layer_call(ours, arguments, gpu.CASES[1])(),
+        gpu.layer_call(copied, arguments, gpu.CASES[1])(),
+        strict=True,
+    ):
+        assert a.shape == b.shape
 
 
 def test_arguments_of_the_block_fit_the_op():

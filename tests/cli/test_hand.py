@@ -158,6 +158,7 @@ def test_a_video_is_looked_at_frame_by_frame(tmp_path, network):
         'clip.avi_000001',
     ]
     assert '<html' in (out / 'clip.avi.html').read_text()
+    assert (out / 'clip.avi.mp4').stat().st_size > 0
     whole = read_hand_mesh_result(out / 'clip.avi.npz')
     assert [len(hands) for hands in whole.frames] == [1, 1]
     assert whole.fps == 10

@@ -3,6 +3,8 @@ import json
 import pytest
 from helpers.modules import ROOT, load_script
 
+from mmssm.apis import find_model
+
 LOG = """2026/01/01 00:00:00 - mmengine - INFO - paramwise_options -- a
 2026/01/01 00:00:01 - mmengine - INFO - Iter(train) [20/40]  lr: 1e-3  loss: 0.5
 2026/01/01 00:00:02 - mmengine - INFO - Iter(val) [1/2]    eta: 0:00:12

@@ -1,4 +1,4 @@
-"""Processes that have imported torch and nothing else, at once.
+"""Processes that have imported torch and no more than is asked for, at once.
 
 To start Python and import torch takes seconds. A server has done so and forks
 whenever such a process is asked for.
@@ -16,8 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _SERVER = """
-import json, os, signal, sys
+import importlib, json, os, signal, sys
 import torch
+
+path, imported = json.loads(sys.argv[1])
+sys.path[:0] = path
+for name in imported:
+    importlib.import_module(name)
 
 for line in sys.stdin:
     job = json.loads(line)
@@ -34,7 +39,7 @@ for number, name in enumerate((os.devnull, *job['outputs'])):
 os.environ.clear()
 os.environ.update(job['environment'])
 os.chdir(job['cwd'])
-sys.path[:0] = job['path']
+sys.path[:0] = [place for place in job['path'] if place not in sys.path]
 sys.argv[1:] = job['arguments']
 exec(compile(job['code'], '<string>', 'exec'))
 """
@@ -45,9 +50,9 @@ def _inherited(own: tuple[str, ...]) -> dict[str, str]:
 
 
 @functools.cache
-def _server() -> subprocess.Popen[str]:
+def _server(path: tuple[str, ...], imported: tuple[str, ...]) -> subprocess.Popen[str]:
     server = subprocess.Popen(
-        [sys.executable, '-c', _SERVER],
+        [sys.executable, '-c', _SERVER, json.dumps([path, imported])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=_inherited(('MMSSM_', 'COVERAGE_', 'PYTHONPATH')),
@@ -63,6 +68,7 @@ def run(
     *arguments: object,
     path: Sequence[Path] = (),
     cwd: Path | None = None,
+    imported: Sequence[str] = (),
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Runs code as ``python -c`` does, where torch has been imported.
@@ -72,6 +78,7 @@ def run(
         arguments: Its ``sys.argv[1:]``.
         path: Folders to import from before all others.
         cwd: Its working directory. Default: this process's.
+        imported: Modules that it has imported besides torch, from ``path``.
         environment: What it sees beside this process's environment, less all that
             begins with ``MMSSM_`` or ``COVERAGE_``.
 
@@ -79,13 +86,14 @@ def run(
         What :func:`subprocess.run` does: the exit status, negative for a signal,
         and what was written.
     """
-    server = _server()
+    path = tuple(map(str, path))
+    server = _server(path if imported else (), tuple(imported))
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, name) for name in ('stdout', 'stderr')]
         job = {
             'code': textwrap.dedent(code),
             'arguments': list(map(str, arguments)),
-            'path': list(map(str, path)),
+            'path': path,
             'cwd': str(cwd or Path.cwd()),
             'environment': _inherited(('MMSSM_', 'COVERAGE_')) | environment,
             'outputs': list(map(str, outputs)),

@@ -2,9 +2,11 @@
 
 import torch
 
+from helpers import devices
 from mmssm.ops import ScanPaths
 
 F64 = torch.float64
+ONE = ((0, 0, False),)
 FOUR = ((0, 0, False), (1, 1, False), (0, 0, True), (1, 1, True))
 
 
@@ -15,7 +17,7 @@ def selective_arguments(
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
+        return devices.normal(*shape, generator=generator, dtype=F64)
 
     arguments = {
         'u': normal(N, E, L),
@@ -39,9 +41,9 @@ def path_arguments(
     K = len(steps)
 
     def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
+        return devices.normal(*shape, generator=generator, dtype=F64)
 
-    index = torch.stack([torch.arange(L), torch.randperm(L, generator=generator)])
+    index = torch.stack([torch.arange(L), devices.permutation(L, generator)])
     paths = ScanPaths(index, steps, segment)
     segments = () if segment is None else (paths.num_segments,)
     arguments = {f'x{s}': normal(N, L, E) for s in range(paths.num_sources)}
@@ -59,3 +61,31 @@ def path_arguments(
         k: None if v is None else v.to(dtype).requires_grad_(grad)
         for k, v in arguments.items()
     }
+
+
+def deform_arguments(
+    N=2, H=4, W=5, E=6, G=1, M=3, R=3, d_state=3, steps=ONE, segment=None,
+    by='token', dtype=F64, grad=False, spread=1.2,
+):  # fmt: skip
+    """Returns size of the map, paths and all tensors of a deformable scan."""
+    L = H * W
+    paths, tensors = path_arguments(N, L, E, R, d_state, steps, segment, dtype)
+    del tensors['initial_state']
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape):
+        return devices.normal(*shape, generator=generator, dtype=F64)
+
+    places = {
+        'x': tensors.pop('x0'),
+        'offset': spread * normal(N, L, G, M, 2),
+        'weight': normal(N, L, G, M) if by == 'token' else normal(E, M),
+        'anchors': normal(M, 2).round(),
+    }
+    tensors = {
+        k: None if v is None else v.to(dtype) for k, v in (places | tensors).items()
+    }
+    for name, tensor in tensors.items():
+        if tensor is not None and name != 'anchors':
+            tensor.requires_grad_(grad)
+    return (H, W), paths, tensors

@@ -6,7 +6,7 @@ A seed is a case: sizes, dtype, options and memory layouts follow from it.
 import numpy as np
 import torch
 
-from helpers import deform_oracle, scan_oracle
+from helpers import deform_oracle, devices, scan_oracle
 from mmssm.ops import ScanPaths, deform_scan, path_scan, selective_scan
 
 # Around the lanes of a vector, a tile, a checkpoint, powers of two and Mamba's chunk.
@@ -38,7 +38,7 @@ TOLERANCES = {
 
 def error(got, expected):
     """RMS error of a tensor relative to the RMS of the array that is expected."""
-    value = got.detach().double().numpy()
+    value = devices.exact(got)
     difference = np.sqrt(np.mean((value - expected) ** 2)) if value.size else 0.0
     return difference / np.sqrt(np.mean(expected**2)) if difference else 0.0
 
@@ -81,7 +81,7 @@ class Draw:
 
     def laid_out(self, values, dtype):
         """The values in some memory layout, as a leaf that wants a gradient."""
-        values = values.to(dtype)
+        values = devices.here(values).to(dtype)
         layout = self.of(('plain', 'plain', 'transposed', 'strided', 'expanded'))
         if layout == 'transposed':
             values = values.transpose(0, -1).contiguous().transpose(0, -1)
@@ -159,7 +159,8 @@ def path_case(seed):
     num_sources = draw.of((1, 2))
     steps = [(draw.of(range(3)), draw.of(range(num_sources)), draw.flag())
              for _ in range(K)]  # fmt: skip
-    paths = ScanPaths(torch.from_numpy(np.stack(rows)), steps, draw.of(SEGMENTS))
+    index = devices.here(torch.from_numpy(np.stack(rows)))
+    paths = ScanPaths(index, steps, draw.of(SEGMENTS))
     state = (N, K, E, d)
     if paths.segment is not None:
         state = (N, K, paths.num_segments, E, d)
@@ -206,7 +207,7 @@ def run_path_scan(paths, sources, arguments, seed=0):
     exact['h0'] = with_segments(exact.pop('initial_state'))
     exact |= dict(
         x=[_exact(x) for x in sources],
-        index=paths.index.numpy(),
+        index=paths.index.cpu().numpy(),
         steps=paths.steps,
         segment=paths.segment,
     )
@@ -237,7 +238,8 @@ def deform_case(seed):
     E, R = C * G, draw.of(RANKS)
     rows = [np.arange(L), draw.rng.permutation(L)]
     steps = [(draw.of(range(2)), 0, draw.flag()) for _ in range(K)]
-    paths = ScanPaths(torch.from_numpy(np.stack(rows)), steps, draw.of(SEGMENTS))
+    index = devices.here(torch.from_numpy(np.stack(rows)))
+    paths = ScanPaths(index, steps, draw.of(SEGMENTS))
     steps_in = draw.spread * draw.rng.standard_normal((N, K, L, R or E))
     reach = draw.of((0.0, 0.4, 1.5, 20.0))
     offset = reach * draw.rng.standard_normal((N, L, G, M, 2))
@@ -272,7 +274,7 @@ def run_deform_scan(paths, size, arguments, seed=0):
     """Returns output and all gradients, by name: of the op, and of the oracle."""
     got = run_op(*deform_call(paths, size, arguments), seed)
     exact = {k: _exact(v) for k, v in arguments.items()}
-    exact |= dict(size=size, index=paths.index.numpy())
+    exact |= dict(size=size, index=paths.index.cpu().numpy())
     exact |= dict(steps=paths.steps, segment=paths.segment)
     (grad_y,) = map(_exact, _cotangents(got, seed))
     gradients = deform_oracle.deform_scan_gradients(grad_y, **exact)
@@ -291,13 +293,13 @@ def run_op(call, arguments, seed=0):
 
 
 def _exact(tensor):
-    return None if tensor is None else tensor.detach().double().numpy()
+    return None if tensor is None else devices.exact(tensor)
 
 
 def _cotangents(got, seed):
     generator = torch.Generator().manual_seed(seed)
     return [
-        torch.randn(got[name].shape, generator=generator).to(got[name].dtype)
+        devices.normal(*got[name].shape, generator=generator).to(got[name].dtype)
         for name in ('output', 'last state')
         if name in got
     ]

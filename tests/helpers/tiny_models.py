@@ -1,7 +1,10 @@
 """The smallest model of each family, as configs that `MODELS.build` takes."""
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
+import pytest
 import torch
 from mmpose.registry import MODELS
 from torch import nn
@@ -65,7 +68,14 @@ CONFIGS = {
         8,
     ),
     'VMamba': _heatmaps(
-        dict(type='mmssm.VMamba', embed_dims=4, depths=(1, 1), out_indices=(1,)), 8
+        dict(
+            type='mmssm.VMamba',
+            embed_dims=4,
+            depths=(1, 1),
+            out_indices=(1,),
+            drop_path_rate=0.0,
+        ),
+        8,
     ),
     'Hamba': dict(
         type='mmssm.HandMeshEstimator',
@@ -111,3 +121,11 @@ def build(family: str, **backbone) -> nn.Module:
         if isinstance(module, DSSM):
             nn.init.normal_(module.sample_weight, std=0.5)
     return model
+
+
+def first_alone(names: Iterable[str], count: int = 1) -> list[Any]:
+    """Cases for a test of which `make test` takes the first, `make test-long` the rest."""
+    return [
+        pytest.param(name, marks=[pytest.mark.long] if number >= count else [])
+        for number, name in enumerate(names)
+    ]

@@ -1,7 +1,5 @@
 """Tests of the choice between implementations."""
 
-import sys
-import types
 import warnings
 
 import pytest
@@ -90,34 +88,7 @@ def test_reference_by_name_does_not_warn(no_library):
 def test_a_device_without_kernels(monkeypatch):
     monkeypatch.setattr(_library, '_loaded', _library._Loaded(None, None))
     assert _library.obstacle('cpu') is None
-    assert _library.obstacle('cuda') == 'the library has no kernels for cuda tensors'
-
-
-def test_mamba_ssm_is_for_the_selective_scan(monkeypatch):
-    calls = []
-
-    def selective_scan_fn(*arguments):
-        calls.append(arguments)
-        return arguments[0]
-
-    interface = types.ModuleType('mamba_ssm.ops.selective_scan_interface')
-    interface.selective_scan_fn = selective_scan_fn
-    for name in ('mamba_ssm', 'mamba_ssm.ops', interface.__name__):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    monkeypatch.setitem(sys.modules, interface.__name__, interface)
-    with mmssm.ops.backend('mamba_ssm'):
-        assert scan() is U
-        assert calls[0][5:] == (None, None, None, False, False)
-        with pytest.raises(ValueError, match='initial_state is not known'):
-            selective_scan(U, U, A, WEIGHT, WEIGHT, initial_state=torch.zeros(1, 1, 1))
-        with pytest.raises(ValueError, match='selective_scan only, not path_scan'):
-            walk()
-
-
-def test_mamba_ssm_that_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'mamba_ssm', None)
-    with (
-        mmssm.ops.backend('mamba_ssm'),
-        pytest.raises(ImportError, match='needs the package mamba-ssm'),
-    ):
-        scan()
+    assert _library.obstacle('xpu') == 'the library has no kernels for xpu tensors'
+    assert 'no kernels for CUDA (skipped, ' in _library.obstacle('cuda')
+    _library._loaded.cuda = 'CUDA 13.0 for 9.0'
+    assert _library.obstacle('cuda') is None

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from helpers import devices
 
 from mmssm.ops import backend, deform_sample
 
@@ -29,7 +30,7 @@ def make(
     M = len(anchors)
 
     def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=F64)
+        return devices.normal(*shape, generator=generator, dtype=F64)
 
     tensors = {
         'x': normal(N, H * W, E),
@@ -45,9 +46,7 @@ def make(
 
 def oracle(size, x, offset, weight, anchors):
     """Loops over every number, in float64 NumPy."""
-    x, offset, weight, anchors = (
-        t.detach().double().numpy() for t in (x, offset, weight, anchors)
-    )
+    x, offset, weight, anchors = map(devices.exact, (x, offset, weight, anchors))
     (N, L, E), (G, M) = x.shape, offset.shape[2:4]
     H, W = size
     y = np.zeros((N, L, E))
@@ -67,7 +66,7 @@ def oracle(size, x, offset, weight, anchors):
 
 
 def relative_error(got, expected):
-    got, expected = (np.asarray(t.detach().double()) for t in (got, expected))
+    got, expected = map(devices.exact, (got, expected))
     return np.sqrt(np.mean((got - expected) ** 2) / np.mean(expected**2))
 
 
@@ -89,7 +88,7 @@ def test_agrees_with_the_loop(implementation, sizes, by):
     size, tensors = make(**sizes, by=by)
     y = deform_sample(**tensors, size=size)
     expected = oracle(size, **tensors)
-    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(y.cpu(), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize('by', ['channel', 'token'])
@@ -109,7 +108,7 @@ def test_gradients(implementation, sizes, by):
 def gradients(size, tensors, seed=1):
     y = deform_sample(**tensors, size=size)
     generator = torch.Generator().manual_seed(seed)
-    given = torch.randn(y.shape, generator=generator).to(y.dtype)
+    given = devices.normal(*y.shape, generator=generator).to(y.dtype)
     wanted = [tensors[name] for name in ('x', 'offset', 'weight')]
     return [y, *torch.autograd.grad(y, wanted, given)]
 
@@ -194,7 +193,8 @@ def test_agrees_with_the_deformable_convolution_of_mmcv(native, kernel):
     y = deform_sample(**tensors, size=size)
     torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
     wanted = [tensors[name] for name in ('x', 'offset', 'weight')]
-    given = torch.randn(N, H * W, E, generator=torch.Generator().manual_seed(M))
+    generator = torch.Generator().manual_seed(M)
+    given = devices.normal(N, H * W, E, generator=generator)
     for a, b in zip(
         torch.autograd.grad(y, wanted, given),
         torch.autograd.grad(expected, wanted, given),
@@ -230,7 +230,7 @@ def test_float_places_with_half_tokens(implementation):
     half = {**tensors, 'x': tensors['x'].half()}
     y = deform_sample(**half, size=size)
     assert y.dtype == torch.float16
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    with devices.autocast():
         wide = deform_sample(**half, size=size)
     assert wide.dtype == torch.float32
     assert torch.equal(wide.half(), y)
@@ -275,7 +275,7 @@ def test_an_expanded_gradient(native):
 
 
 @pytest.mark.parametrize('by', ['channel', 'token'])
-def test_results_do_not_depend_on_threads(native, by):
+def test_results_do_not_depend_on_threads(native_on_cpu, by):
     size, tensors = make(
         N=3, H=30, W=17, E=200, G=2, by=by, dtype=torch.float32, grad=True
     )

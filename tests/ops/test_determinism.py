@@ -34,7 +34,7 @@ def same(a, b):
 
 @scans
 @dtypes
-def test_every_number_of_threads(native, scan, dtype):
+def test_every_number_of_threads(native_on_cpu, scan, dtype):
     before = torch.get_num_threads()
     results = []
     try:
@@ -47,7 +47,7 @@ def test_every_number_of_threads(native, scan, dtype):
 
 
 @scans
-def test_calls_side_by_side(native, scan):
+def test_calls_side_by_side(native_on_cpu, scan):
     """Scratch memory is nobody else's."""
     expected = scan(torch.float32)
     with ThreadPoolExecutor(4) as pool:

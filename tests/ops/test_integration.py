@@ -32,7 +32,17 @@ def test_every_op_is_checked(native):
         if name.startswith('mmssm::')
     }
     checked = {'selective_scan', 'path_scan', 'deform_sample', 'deform_scan'}
-    assert names == checked | {f'{name}_backward' for name in checked}
+    steps = {'scan_steps', 'scan_last'}  # what exporters see
+    assert names == checked | {f'{name}_backward' for name in checked} | steps
+
+
+def test_registration_of_the_steps_that_exporters_see():
+    generator = torch.Generator().manual_seed(0)
+    sizes = (2, 3, 1, 4, 5), (1, 4, 5), (7, 2, 3, 1, 1, 5), (7, 2, 3, 1, 1, 5)
+    sizes = (*sizes, (7, 2, 3, 1, 4, 1), (7, 2, 3, 1, 1, 4))
+    tensors = [torch.rand(size, generator=generator) for size in sizes]
+    opcheck(OPS.scan_steps.default, tuple(tensors))
+    opcheck(OPS.scan_last.default, tuple(tensors[:-1]))
 
 
 def test_registration_of_selective_scan(native):
@@ -167,7 +177,7 @@ def test_modes_without_gradient(implementation, mode):
         assert torch.equal(a, b)
 
 
-def test_workers_forked_after_a_parallel_scan(native):
+def test_workers_forked_after_a_parallel_scan(native_on_cpu):
     """The parent's threads do not exist in its children, which must not wait."""
     done = fresh.run(
         """

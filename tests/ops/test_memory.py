@@ -103,22 +103,22 @@ def peaks():
 MARGIN = 1e6  # scratch of the threads, and the grain of the measurement
 
 
-def test_forward_takes_little_more_than_its_output(native, peaks):
+def test_forward_takes_little_more_than_its_output(native_on_cpu, peaks):
     """All states of all steps would be 16 times the output."""
     assert peaks['selective'] < 1.2 * peaks['output'] + MARGIN
 
 
-def test_backward_takes_a_small_multiple_of_its_gradients(native, peaks):
+def test_backward_takes_a_small_multiple_of_its_gradients(native_on_cpu, peaks):
     gradients = peaks['arguments'] + peaks['output']
     assert peaks['selective + backward'] < 1.5 * gradients + MARGIN
 
 
 @pytest.mark.parametrize('case', ['forward', 'forward + backward'])
-def test_paths_take_a_fraction_of_copies(native, peaks, case):
+def test_paths_take_a_fraction_of_copies(native_on_cpu, peaks, case):
     assert peaks[f'paths, ours, {case}'] <= 0.3 * peaks[f'paths, copies, {case}']
 
 
-def test_samples_are_not_made(native, peaks):
+def test_samples_are_not_made(native_on_cpu, peaks):
     """Beside the output, where the taps read: 4 corners, their weights and tokens.
 
     The samples of one tap alone would be as large as all tokens.
@@ -129,7 +129,7 @@ def test_samples_are_not_made(native, peaks):
     assert peaks['ours, forward'] < room
 
 
-def test_samples_are_not_kept(native, peaks):
+def test_samples_are_not_kept(native_on_cpu, peaks):
     """The samples of 9 taps are 9 times the tokens, and so is their gradient."""
     ours = peaks['ours, forward + backward']
     assert ours < peaks['sample, then scan, forward + backward']

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import scan_oracle
+from helpers import devices, scan_oracle
 from helpers.scan_arguments import F64, FOUR
 from helpers.scan_arguments import path_arguments as make
 from helpers.scan_cases import error
@@ -18,16 +18,13 @@ def scan(paths, arguments, **options):
 
 
 def oracle(paths, arguments):
-    values = {
-        k: None if v is None else v.detach().double().numpy()
-        for k, v in arguments.items()
-    }
+    values = {k: None if v is None else devices.exact(v) for k, v in arguments.items()}
     h0 = values.pop('initial_state')
     if h0 is not None and paths.segment is None:
         h0 = h0[:, :, None]
     y, states = scan_oracle.path_scan(
         [values.pop(f'x{s}') for s in range(paths.num_sources)],
-        index=paths.index.numpy(),
+        index=paths.index.cpu().numpy(),
         steps=paths.steps,
         segment=paths.segment,
         h0=h0,
@@ -115,7 +112,7 @@ def _gradients(paths, arguments):
     y, last = scan(paths, arguments)
     generator = torch.Generator().manual_seed(1)
     loss = sum(
-        (t * torch.randn(t.shape, generator=generator).to(t.dtype)).sum()
+        (t * devices.normal(*t.shape, generator=generator).to(t.dtype)).sum()
         for t in (y, last)
     )
     return [y, last, *torch.autograd.grad(loss, list(arguments.values()))]
@@ -137,7 +134,7 @@ def test_kernels_agree_with_the_reference(native, sizes, dtype, most):
         expected = _gradients(paths, arguments)
     names = ('y', 'last_state', *arguments)
     for name, a, b in zip(names, got, expected, strict=True):
-        assert error(a, b.detach().double().numpy()) < most, name
+        assert error(a, devices.exact(b)) < most, name
 
 
 def test_output_dtype(implementation):
@@ -146,7 +143,7 @@ def test_output_dtype(implementation):
     wide = scan(paths, arguments, out_dtype=torch.float32)[0]
     assert wide.dtype == torch.float32
     assert torch.equal(wide.bfloat16(), scan(paths, arguments)[0])
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    with devices.autocast():
         assert torch.equal(scan(paths, arguments)[0], wide)
         half = scan(paths, arguments, out_dtype=torch.bfloat16)[0]
     assert half.dtype == torch.bfloat16
@@ -154,7 +151,7 @@ def test_output_dtype(implementation):
 
 def test_autocast_keeps_float64(implementation):
     paths, arguments = make()
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    with devices.autocast():
         y, _ = scan(paths, arguments)
     assert torch.equal(y, scan(paths, arguments)[0])
 
@@ -181,7 +178,7 @@ def test_renaming_tokens_renames_the_output(native):
     """Token order is a matter of names: only the visits count."""
     paths, arguments = make(L=70)
     y, last = scan(paths, arguments)
-    new = torch.randperm(70, generator=torch.Generator().manual_seed(3))
+    new = devices.permutation(70, torch.Generator().manual_seed(3))
     old = new.argsort()
     renamed = {
         k: v[:, new] if k in ('x0', 'x1') else v[:, :, new]

@@ -7,7 +7,7 @@ those of a freshly initialised model. Below: the functions of the kernels themse
 import numpy as np
 import pytest
 import torch
-from helpers import scan_cases
+from helpers import devices, scan_cases
 from helpers.scan_cases import error
 
 from mmssm.ops import ScanPaths, backend, selective_scan
@@ -16,8 +16,9 @@ from mmssm.ops import ScanPaths, backend, selective_scan
 FORWARD, GRADIENT = 1e-6, 5e-6
 # Of the error that rounding the exact result makes, which nobody can avoid.
 ROUNDING = 1.5
-# Of the error of the same scan in plain PyTorch.
-BESIDE_TORCH = 2.0
+# Of the error of the same scan in plain PyTorch. The 2^x of a GPU's special-function
+# units is good to two units in the last place, PyTorch's exponential to one.
+BESIDE_TORCH = {'cpu': 2.0, 'cuda': 4.0}
 RESULTS = ('output', 'last state')
 
 
@@ -83,10 +84,11 @@ def _draw():
     generator = torch.Generator().manual_seed(0)
 
     def normal(*sizes):
-        return torch.randn(*sizes, generator=generator)
+        return devices.normal(*sizes, generator=generator)
 
     def step(*sizes):
-        size = torch.rand(*sizes, generator=generator) * 0.099 + 0.001
+        size = torch.rand(*sizes, generator=generator, device='cpu') * 0.099 + 0.001
+        size = devices.here(size)
         return size + torch.log(-torch.expm1(-size))
 
     return normal, step
@@ -139,7 +141,7 @@ def test_float32_beside_plain_torch(native, case):
             got, exact = run(case, torch.float32)
         errors[name] = {k: error(tensor, exact[k]) for k, tensor in got.items()}
     for name, found in errors['native'].items():
-        assert found < BESIDE_TORCH * errors['reference'][name], name
+        assert found < BESIDE_TORCH[native] * errors['reference'][name], name
 
 
 @cases
@@ -171,7 +173,7 @@ def test_every_half_number_survives(native, dtype):
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_rounding_is_that_of_torch(native, dtype):
     generator = torch.Generator().manual_seed(0)
-    spread = torch.randn(4000, generator=generator).mul(12).exp2()
+    spread = devices.normal(4000, generator=generator).mul(12).exp2()
     edges = torch.tensor([65504.0, 65519.9, 65520.0, 1e9, 6.1e-5, 6e-8, 2.9e-8, 0.0])
     u = torch.cat([spread, -spread, edges, edges.neg()]).view(1, 1, -1)
     weight = torch.ones(1, dtype=dtype)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import devices
 
 from mmssm.ops import selective_scan
 
@@ -13,7 +14,7 @@ def make():
     generator = torch.Generator().manual_seed(0)
     shapes = {'u': (2, 20, 150), 'delta': (2, 20, 150), 'A': (20, 4)}
     shapes |= {'B': (2, 1, 4, 150), 'C': (2, 1, 4, 150)}
-    tensors = {k: torch.randn(v, generator=generator) for k, v in shapes.items()}
+    tensors = {k: devices.normal(*v, generator=generator) for k, v in shapes.items()}
     tensors['A'] = -tensors['A'].abs()
     return tensors
 

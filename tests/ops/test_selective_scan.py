@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import scan_oracle
+from helpers import devices, scan_oracle
 from helpers.scan_arguments import F64
 from helpers.scan_arguments import selective_arguments as make
 from helpers.scan_cases import error
@@ -11,7 +11,7 @@ from mmssm.ops import backend, selective_scan
 
 
 def oracle(arguments, delta_softplus=True):
-    values = {k: v.detach().double().numpy() for k, v in arguments.items()}
+    values = {k: devices.exact(v) for k, v in arguments.items()}
     values['h0'] = values.pop('initial_state', None)
     return scan_oracle.selective_scan(**values, delta_softplus=delta_softplus)
 
@@ -190,7 +190,7 @@ def test_channels_do_not_know_their_places(native):
     arguments = make(2, 37, 70, 3, 1, dtype=torch.float32)
     del arguments['z']
     out, last = scan(arguments)
-    order = torch.randperm(37, generator=torch.Generator().manual_seed(3))
+    order = devices.permutation(37, torch.Generator().manual_seed(3))
     moved = {
         k: v if k in ('B', 'C') else v[order] if v.shape[0] == 37 else v[:, order]
         for k, v in arguments.items()
@@ -217,7 +217,7 @@ def test_concatenation_passes_the_state_on(native):
 def test_autocast_leaves_the_dtype_of_u(implementation):
     arguments = make(dtype=torch.float32)
     expected = scan(arguments)[0]
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+    with devices.autocast():
         out = scan(arguments)[0]
     assert out.dtype == torch.float32
     assert torch.equal(out, expected)

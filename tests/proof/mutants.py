@@ -201,7 +201,7 @@ MUTANTS = (
     ),
     Mutant(
         'gradient-of-places-transposed',
-        'cpu/deform_sample.h',
+        'common/tap.h',
         'fx * (dot[3] - dot[1])',
         'fy * (dot[3] - dot[1])',
     ),

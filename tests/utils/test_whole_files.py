@@ -2,9 +2,11 @@ import os
 
 import pytest
 
+from mmssm.utils.errors import UserError
 from mmssm.utils.whole_files import (
     FileNotWrittenError,
     open_atomically,
+    path_atomically,
     write_atomically,
 )
 
@@ -40,3 +42,29 @@ def test_a_full_disk_is_named(tmp_path):
         raise OSError(28, 'No space left on device')
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['a.txt']
+
+
+def test_a_writer_that_takes_a_name(tmp_path):
+    path = tmp_path / 'sub' / 'clip.mp4'
+    with path_atomically(path) as partial:
+        assert partial.parent == path.parent and partial.suffix == '.mp4'
+        partial.write_bytes(b'new')
+        assert not path.exists()
+    assert path.read_bytes() == b'new'
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_writer_that_writes_nothing(tmp_path):
+    with pytest.raises(FileNotWrittenError), path_atomically(tmp_path / 'clip.mp4'):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_of_others_are_not_taken_for_a_full_disk(tmp_path):
+    class Missing(UserError, FileNotFoundError):
+        pass
+
+    path = tmp_path / 'page.html'
+    with pytest.raises(Missing, match='no such video'), open_atomically(path):
+        raise Missing('there is no such video')
+    assert not list(tmp_path.iterdir())

@@ -228,17 +228,20 @@ def runner(mano, tmp_path):
 
 def test_pictures_of_a_test_go_to_the_folder(runner, mano, tmp_path, request):
     HandMeshVisualizer.get_instance(request.node.name)
-    path = tmp_path / 'hand.png'
-    Image.fromarray(IMAGE).save(path)
     sample = predicted(mano, [0, 0, 0.6])
-    sample.set_metainfo(dict(img_path=str(path)))
-    hook = HOOKS.build(
-        dict(type='mmssm.HandMeshVisualizationHook', enable=True, out_dir='shown')
-    )
+    kind = dict(type='mmssm.HandMeshVisualizationHook', interval=3)
+    hook = HOOKS.build(dict(**kind, enable=True, out_dir='shown'))
     hook.before_test_epoch(runner)
-    hook.after_test_iter(runner, 0, {}, [sample])
-    [made] = (tmp_path / 'now/shown').iterdir()
-    with Image.open(made) as picture:
+    samples = [sample.clone() for _ in range(5)]
+    for number, one in enumerate(samples):
+        path = tmp_path / f'hand{number}.png'
+        Image.fromarray(IMAGE).save(path)
+        one.set_metainfo(dict(img_path=str(path)))
+    hook.after_test_iter(runner, 0, {}, samples[:2])
+    hook.after_test_iter(runner, 1, {}, samples[2:])
+    made = sorted((tmp_path / 'now/shown').iterdir())
+    assert [path.name for path in made] == ['hand0_0.png', 'hand3_0.png']
+    with Image.open(made[0]) as picture:
         assert picture.size == (480 + 180, 360)
 
 

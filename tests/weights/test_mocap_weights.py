@@ -10,7 +10,10 @@ from mmengine.runner import Runner
 import mmssm
 from mmssm.apis import build_from_checkpoint, load_checkpoint
 
-WEIGHTS = Path(mmssm.__file__).parent / 'weights' / 'posemamba-mocap-27frm.safetensors'
+WEIGHTS = [
+    Path(mmssm.__file__).parent / 'weights' / f'{name}.safetensors'
+    for name in ('posemamba-mocap-27frm', 'posemamba-mocap-causal-27frm')
+]
 CONFIG_FOLDER = (
     Path(__file__).resolve().parents[2] / 'configs/body_3d_keypoint/posemamba/mocap'
 )
@@ -26,16 +29,18 @@ def evaluate(model, config):
     return evaluator.evaluate(len(loader.dataset))
 
 
-def test_shipped_weights_have_the_error_that_their_log_ends_with():
-    log = WEIGHTS.with_suffix('.txt').read_text()
+@pytest.mark.parametrize('weights', WEIGHTS, ids=lambda path: path.stem)
+def test_shipped_weights_have_the_error_that_their_log_ends_with(weights):
+    log = weights.with_suffix('.txt').read_text()
     recorded = dict(re.findall(r'(?<=\s)([\w-]+): (\d+\.\d+)', log.splitlines()[-1]))
-    _, meta = load_checkpoint(WEIGHTS)
+    _, meta = load_checkpoint(weights)
     config = Config.fromfile(CONFIG_FOLDER / meta['config'])
     with DefaultScope.overwrite_default_scope('mmpose'):
-        metrics = evaluate(build_from_checkpoint(WEIGHTS), config)
+        metrics = evaluate(build_from_checkpoint(weights), config)
     for error in ('MPJPE', 'P-MPJPE', 'MPJPE_Walk'):
         assert metrics[error] == pytest.approx(float(recorded[error]), abs=0.1)
 
 
-def test_shipped_weights_are_small():
-    assert WEIGHTS.stat().st_size < 4 * 2**20
+@pytest.mark.parametrize('weights', WEIGHTS, ids=lambda path: path.stem)
+def test_shipped_weights_are_small(weights):
+    assert weights.stat().st_size < 4 * 2**20

@@ -98,8 +98,7 @@ class InterHand3DDataset(StockInterHand3DDataset):
             out. Default: all.
         invalid: As in :class:`mmssm.datasets.HandDataset`: ``'raise'`` or
             ``'skip'`` at boxes of no size.
-        data_root, data_prefix, metainfo, indices, serialize_data, pipeline,
-            test_mode, lazy_init, max_refetch: As in MMPose's class.
+        data_root: This and all that follow are as in MMPose's class.
 
     Raises:
         FileNotFoundError: A file does not exist.

@@ -37,8 +37,7 @@ class Human36mMotionBERTDataset(ClipDataset):
             training, ``seq_len`` in ``test_mode``.
         split: Which half of the file, ``'train'`` or ``'test'``. Default: by
             ``test_mode``.
-        data_root, seed, metainfo, indices, serialize_data, pipeline, test_mode,
-            lazy_init: As in :class:`ClipDataset`.
+        data_root: This and all that follow are as in ``ClipDataset``.
 
     Raises:
         FileNotFoundError: The file does not exist.

@@ -48,8 +48,7 @@ class MpiInf3dhpDataset(ClipDataset):
             scaled by their own image width, 1920, as the released evaluations
             do, though models learn with 2048: they come out at 15/16 of their
             size. Published numbers have this in them.
-        data_root, seed, metainfo, indices, serialize_data, pipeline, test_mode,
-            lazy_init: As in :class:`ClipDataset`.
+        data_root: This and all that follow are as in ``ClipDataset``.
 
     Raises:
         FileNotFoundError: The file does not exist.

@@ -23,7 +23,8 @@ class WeightedCombinedDataset(CombinedDataset):
         datasets: Configs of the parts.
         weights: Share of each part; they are divided by their sum.
         num_samples: Samples of an epoch.
-        pipeline, **kwargs: As for ``CombinedDataset``.
+        pipeline: As for ``CombinedDataset``.
+        **kwargs: As for ``CombinedDataset``.
 
     Raises:
         ValueError: There is not one weight for each part, a weight is negative or

@@ -12,6 +12,7 @@ from mmssm.datasets.transforms.hand_mesh_crop import (
     HandMeshCropJitter,
     RandomChannelGain,
 )
+from mmssm.datasets.transforms.lost_detections import LostDetections
 from mmssm.datasets.transforms.mirror_hand import MirrorLeftHand, RandomMirrorHand
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     'HandMeshCropJitter',
     'LoadCheckedImage',
     'LoadDepthImage',
+    'LostDetections',
     'MirrorLeftHand',
     'NormalizeDepth',
     'RandomChannelGain',

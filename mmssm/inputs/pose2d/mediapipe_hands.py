@@ -14,7 +14,7 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
-from mmssm.inputs.people import bboxes_around, overlaps
+from mmssm.inputs.people import bboxes_around
 from mmssm.inputs.pose2d.network import Network, load_network
 from mmssm.inputs.pose2d.regions import Region, upright_angle, whole_image
 from mmssm.inputs.pose2d.ssd import decode, make_anchors, merge_doubles
@@ -28,7 +28,8 @@ _WRIST, _MIDDLE_BASE = 0, 2
 _ENLARGED = 2.6
 _SHIFT = 0.5
 """From the palm's centre to the hand's, upwards, in sides of the palm's box."""
-_SAME_HAND = 0.5
+_SAME_HAND = 0.15
+"""Mean distance of joints, in diagonals of the box, below which two hands are one."""
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,8 @@ def hand_region(bbox: NDArray, wrist: NDArray, middle_base: NDArray) -> Region:
 
 
 def _is_double(keypoints: NDArray, found: list) -> bool:
-    if not found:
-        return False
-    others = np.stack([one[0] for one in found])
-    boxes = bboxes_around(others, np.ones(others.shape[:2]))
-    mine = bboxes_around(keypoints[None], np.ones((1, len(keypoints))))
-    return bool(overlaps(mine, boxes).max() > _SAME_HAND)
+    """Whether it is one of those found: joint by joint, for hands may be clasped."""
+    reach = _SAME_HAND * np.linalg.norm(np.ptp(keypoints, axis=0))
+    return any(
+        np.linalg.norm(keypoints - other, axis=-1).mean() < reach for other, *_ in found
+    )

@@ -7,12 +7,13 @@ person, the square around it is turned upright and cut, the landmark network fin
 39 points in it, of which 33 are joints and 2 say where to look in the next frame.
 """
 
+import math
 from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmssm.inputs.people import People, bboxes_around, overlaps
+from mmssm.inputs.people import People, bboxes_around
 from mmssm.inputs.pose2d.network import Network, load_network
 from mmssm.inputs.pose2d.regions import Region, region_along, whole_image
 from mmssm.inputs.pose2d.ssd import decode, make_anchors, merge_doubles
@@ -26,8 +27,10 @@ _ENLARGED = 1.25
 _HEATMAP_REACH = 3
 """Cells on each side of a landmark whose heat moves it."""
 
-_SAME_PERSON = 0.5
-"""Overlap of two squares above which they hold one person."""
+_SAME_PERSON = 0.12
+"""Distance of two squares' centres, in sides of the smaller one, up to which they hold
+one person. The centre is the middle of the hips; people who walk hand in hand have
+squares that overlap by more than half, and hips a fifth of a side apart."""
 
 
 class MediapipePose:
@@ -184,10 +187,11 @@ def refine(points: NDArray, heatmap: NDArray) -> NDArray[np.float32]:
 
 
 def _is_new(region: Region, others: list[Region]) -> bool:
-    if not others:
-        return True
-    boxes = np.stack([other.bbox for other in others])
-    return bool(overlaps(region.bbox[None], boxes).max() <= _SAME_PERSON)
+    return all(
+        math.dist(region.center, other.center)
+        > _SAME_PERSON * min(region.side, other.side)
+        for other in others
+    )
 
 
 def _distinct(regions: list[Region]) -> list[Region]:

@@ -30,7 +30,8 @@ class MMPosePeople:
 
     Raises:
         MissingPackage: MMDetection is needed and not installed.
-        UserError: The model is not known, cannot be built, or has unknown joints.
+        UserError: The model is not known, has unknown joints, or its weights cannot be
+            had.
     """
 
     def __init__(
@@ -134,6 +135,12 @@ def _build(
         if 'Cannot find model' not in str(error):
             raise
         raise UserError(_unknown(model)) from error
+    except OSError as error:  # no file, no network
+        raise UserError(
+            f'the weights of {model!r} or of its detector cannot be read or fetched '
+            f'({type(error).__name__}: {error}); pass weights and det_weights, files '
+            'that are there'
+        ) from error
 
 
 def _unknown(model: str) -> str:

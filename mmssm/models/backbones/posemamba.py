@@ -8,9 +8,16 @@ from torch import nn
 
 from mmssm.registry import MODELS
 
-from ..layers import SS2D, LocalMix, PathCache, cross_paths
+from ..layers import (
+    SS2D,
+    CausalSS2D,
+    LocalMix,
+    PathCache,
+    cross_paths,
+    frame_path,
+    joint_path,
+)
 from .spatio_temporal_mamba import (
-    SCANS,
     SpatioTemporalMamba,
     resolve_scans,
     resolve_size,
@@ -58,16 +65,20 @@ class PoseMamba(SpatioTemporalMamba):
             produced the published numbers.
         scans: Which of the four paths are scanned: ``'spatial'``,
             ``'temporal'``, ``'spatial_back'``, ``'temporal_back'``. Those left
-            out keep their weights, so that the size stays the same.
+            out keep their weights, so that the size stays the same. Default: all.
         interpolate_frames: Whether a clip longer than ``num_frames`` gets a
             linearly interpolated temporal table. Default: it is an error.
+        causal: Whether to build the model that never looks at later frames, for
+            streams (:meth:`step`) and clips of any length: a model of its own, with
+            two of the four paths, to be trained as it is.
         init_cfg: Config of the initialisation. Default: PyTorch's own, as in
             the released code.
 
     Raises:
         ValueError: On an unknown ``arch``, on ``arch`` together with (or
             without) ``embed_dims`` and ``depth``, on a ``local_order`` that is
-            missing or does not fit ``num_joints``, on unknown ``scans``.
+            missing or does not fit ``num_joints``, on unknown ``scans``, on
+            ``causal`` together with ``scans`` or ``interpolate_frames``.
 
     Source:
         Huang et al., "PoseMamba: Monocular 3D Human Pose Estimation with
@@ -88,31 +99,48 @@ class PoseMamba(SpatioTemporalMamba):
         local_scan: bool = True,
         local_order: Sequence[int] | None = None,
         local_grad: Literal['full', 'identity'] = 'full',
-        scans: Sequence[str] = SCANS,
+        scans: Sequence[str] | None = None,
         interpolate_frames: bool = False,
+        causal: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         embed_dims, depth = resolve_size(
             'PoseMamba', ARCHITECTURES, arch, embed_dims, depth
         )
-        used = resolve_scans(scans)
+        used = resolve_scans(scans, causal)
         inner = 2 * embed_dims
         sources = (0, 1) if local_scan else (0, 0)
         paths = PathCache(partial(cross_paths, sources=sources, used=used))
+        frame_paths, joint_paths = PathCache(frame_path), PathCache(joint_path)
+
+        def make_mix() -> LocalMix | None:
+            return LocalMix(num_joints, local_order, local_grad) if local_scan else None
 
         def make_mixer() -> SS2D:
-            mix = LocalMix(num_joints, local_order, local_grad) if local_scan else None
             return SS2D(
                 embed_dims,
                 conv=nn.Conv2d(inner, inner, 3, padding=1, groups=inner),
-                mix=mix,
+                mix=make_mix(),
                 paths=paths,
                 used_paths=used,
                 d_state=d_state,
             )
 
+        def make_causal_mixer() -> CausalSS2D:
+            # The same convolution, its three frames the last ones.
+            return CausalSS2D(
+                embed_dims,
+                conv=nn.Conv2d(inner, inner, 3, padding=(0, 1), groups=inner),
+                past_frames=2,
+                mix=make_mix(),
+                sources=sources,
+                frame_paths=frame_paths,
+                joint_paths=joint_paths,
+                d_state=d_state,
+            )
+
         super().__init__(
-            make_mixer,
+            make_causal_mixer if causal else make_mixer,
             embed_dims,
             depth,
             num_frames=num_frames,
@@ -121,5 +149,6 @@ class PoseMamba(SpatioTemporalMamba):
             mlp_ratio=mlp_ratio,
             drop_path_rate=drop_path_rate,
             interpolate_frames=interpolate_frames,
+            causal=causal,
             init_cfg=init_cfg,
         )

@@ -11,15 +11,18 @@ from mmssm.structures import h36m
 
 from ..layers import (
     SS2D,
+    CausalDeformDWConv2d,
+    CausalSS2D,
     DeformDWConv2d,
     GraphConv,
     LocalMix,
     PathCache,
     StrideMix,
     cross_paths,
+    frame_path,
+    joint_path,
 )
 from .spatio_temporal_mamba import (
-    SCANS,
     SpatioTemporalMamba,
     resolve_scans,
     resolve_size,
@@ -68,19 +71,22 @@ class SasMamba(SpatioTemporalMamba):
             one of the released code (``'sum'`` only).
         scans: Which of the four paths are scanned: ``'spatial'``,
             ``'temporal'``, ``'spatial_back'``, ``'temporal_back'``. Those left
-            out keep their weights, so that the size stays the same.
+            out keep their weights, so that the size stays the same. Default: all.
         local_order: Scan PoseMamba's local-global order in the place of the
             strides: for each joint's place, the joint that is added to it.
             Default: strides.
         interpolate_frames: Whether a clip longer than ``num_frames`` gets a
             linearly interpolated temporal table. Default: it is an error.
+        causal: Whether to build the model that never looks at later frames, for
+            streams (:meth:`step`) and clips of any length: a model of its own, with
+            two of the four paths, to be trained as it is.
         init_cfg: Config of the initialisation. Default: PyTorch's own, as in
             the released code.
 
     Raises:
         ValueError: On an unknown ``arch``, on ``arch`` together with (or
             without) ``embed_dims`` and ``depth``, and on parts that do not go
-            together.
+            together, such as ``causal`` with ``scans``.
 
     Source:
         Cui et al., "SasMamba: A Lightweight Structure-Aware Stride State Space
@@ -106,37 +112,56 @@ class SasMamba(SpatioTemporalMamba):
         stride_mode: Literal['sum', 'split'] = 'sum',
         strides: Sequence[int] = (1, 2, 3),
         stride_grad: Literal['full', 'identity'] = 'full',
-        scans: Sequence[str] = SCANS,
+        scans: Sequence[str] | None = None,
         local_order: Sequence[int] | None = None,
         interpolate_frames: bool = False,
+        causal: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         embed_dims, depth = resolve_size(
             'SasMamba', ARCHITECTURES, arch, embed_dims, depth
         )
-        used = resolve_scans(scans)
+        used = resolve_scans(scans, causal)
         mix: LocalMix | StrideMix
         if local_order is not None:
             mix = LocalMix(num_joints, local_order, stride_grad)
         else:
             mix = StrideMix(num_joints, strides, stride_mode, stride_grad)
         paths = PathCache(partial(cross_paths, sources=mix.sources, used=used))
+        frame_paths, joint_paths = PathCache(frame_path), PathCache(joint_path)
+
+        def make_conv() -> nn.Module | None:
+            window = CausalDeformDWConv2d if causal else DeformDWConv2d
+            return _make_conv(
+                structure_conv, 2 * embed_dims, kernel_size, num_joints, bones, window
+            )
 
         def make_mixer() -> SS2D:
-            conv = _make_conv(
-                structure_conv, 2 * embed_dims, kernel_size, num_joints, bones
-            )
             return SS2D(
                 embed_dims,
-                conv=conv,
+                conv=make_conv(),
                 mix=mix,
                 paths=paths,
                 used_paths=used,
                 d_state=d_state,
             )
 
+        def make_causal_mixer() -> CausalSS2D:
+            conv = make_conv()
+            return CausalSS2D(
+                embed_dims,
+                conv=conv,
+                # A graph convolution is of single frames.
+                past_frames=getattr(conv, 'past_frames', 0),
+                mix=mix,
+                sources=mix.sources,
+                frame_paths=frame_paths,
+                joint_paths=joint_paths,
+                d_state=d_state,
+            )
+
         super().__init__(
-            make_mixer,
+            make_causal_mixer if causal else make_mixer,
             embed_dims,
             depth,
             num_frames=num_frames,
@@ -145,6 +170,7 @@ class SasMamba(SpatioTemporalMamba):
             mlp_ratio=mlp_ratio,
             drop_path_rate=drop_path_rate,
             interpolate_frames=interpolate_frames,
+            causal=causal,
             init_cfg=init_cfg,
         )
 
@@ -155,6 +181,7 @@ def _make_conv(
     kernel_size: int,
     num_joints: int,
     bones: Sequence[tuple[int, int]] | None,
+    window: type[DeformDWConv2d],
 ) -> nn.Module | None:
     """Makes the part before the scan."""
     if bones is not None and kind != 'graph':
@@ -164,7 +191,7 @@ def _make_conv(
     if kind is None:
         return None
     if kind == 'deformable':
-        return None if kernel_size == 1 else DeformDWConv2d(channels, kernel_size)
+        return None if kernel_size == 1 else window(channels, kernel_size)
     if kind != 'graph':
         raise ValueError(
             f"structure_conv must be 'deformable', 'graph' or None, got {kind!r}"

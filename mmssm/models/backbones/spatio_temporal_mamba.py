@@ -1,13 +1,15 @@
 """What the lifters of clips with state-space blocks have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
-from ..layers import VSSBlock
+from ..layers import CausalSS2D, StreamState, VSSBlock
 
 SCANS = ('spatial', 'temporal', 'spatial_back', 'temporal_back')
 """The four paths by name: frame by frame, joint by joint, and both backwards."""
@@ -19,6 +21,16 @@ class SpatioTemporalMamba(BaseBackbone):
     Each of the ``depth`` pairs holds a spatial and a temporal block of the same
     form around a token mixer. The spatial norm follows every spatial block and
     the temporal norm every temporal one; each is one module used at all depths.
+
+    Around mixers that never look ahead (``causal``) the whole trunk does not: norms
+    and MLPs are of single tokens. Then clips may have any length: frames behind the
+    end of the temporal table have its last position. That position stands for "at
+    least so much past", is the same however a clip is cut into pieces, and moves
+    nothing that came before. Such a model also takes one frame after the other::
+
+        state = backbone.init_stream()
+        for frame in frames:  # each (1, J, C_in)
+            features = backbone.step(frame, state)
 
     Args:
         make_mixer: Makes the token mixer of one block, from ``(N, T, J, C)`` to
@@ -32,10 +44,12 @@ class SpatioTemporalMamba(BaseBackbone):
         drop_path_rate: Drop-path rate of the last pair; it rises from 0.
         interpolate_frames: Whether a clip longer than ``num_frames`` gets a
             linearly interpolated temporal table. Default: it is an error.
+        causal: Whether the mixers are of `CausalSS2D`.
         init_cfg: Config of the initialisation.
 
     Raises:
-        ValueError: If ``in_channels`` is not 2 or 3.
+        ValueError: If ``in_channels`` is not 2 or 3, or on ``causal`` together with
+            ``interpolate_frames``.
     """
 
     def __init__(
@@ -49,6 +63,7 @@ class SpatioTemporalMamba(BaseBackbone):
         mlp_ratio: float,
         drop_path_rate: float,
         interpolate_frames: bool,
+        causal: bool,
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
@@ -57,7 +72,14 @@ class SpatioTemporalMamba(BaseBackbone):
                 f'{self._name} lifts 2D poses: in_channels must be 2 (x, y) or 3 (x, '
                 f'y, confidence), got {in_channels}'
             )
+        if causal and interpolate_frames:
+            raise ValueError(
+                'interpolate_frames=True gives a frame a position that depends on how '
+                'many follow, which causal=True cannot know; leave it out: the table '
+                'of a causal model goes on by its last position'
+            )
         self.embed_dims = embed_dims
+        self.causal = causal
         self.num_frames = num_frames
         self.num_joints = num_joints
         self.in_channels = in_channels
@@ -89,7 +111,7 @@ class SpatioTemporalMamba(BaseBackbone):
         Args:
             x: 2D joints ``(N, T, J, C_in)`` in normalised image coordinates.
                 With ``in_channels=2``, a third channel (the confidence) is
-                accepted and left out.
+                accepted and left out. A causal model takes any length.
 
         Returns:
             Features ``(N, T, J, embed_dims)``.
@@ -100,15 +122,103 @@ class SpatioTemporalMamba(BaseBackbone):
                 only: on another device the look would wait for it).
         """
         self._check_input(x)
+        if self.causal:
+            return self._go_on(x, self.init_stream(len(x), x.device, x.dtype))
+        return self._encode(x, self._frame_table(x.shape[1]), repeat(()))
+
+    def init_stream(
+        self,
+        batch_size: int = 1,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> StreamState:
+        """Begins streams of a causal model, for :meth:`step`.
+
+        Args:
+            batch_size: Number of streams ``N``, such as people.
+            device: Device of the state. Default: that of the model.
+            dtype: Dtype of the frames. Default: that of the model.
+
+        Returns:
+            The state before the first frame.
+
+        Raises:
+            ValueError: If the model is not causal, or there is no stream.
+        """
+        self._check_causal()
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be at least 1, got {batch_size}')
+        device = torch.device(device or self.joint_pos.device)
+        dtype = dtype or self.joint_pos.dtype
+        return StreamState(
+            torch.zeros(batch_size, dtype=torch.int64, device=device),
+            [
+                mixer.init_state(batch_size, self.num_joints, device, dtype)
+                for mixer in self._mixers()
+            ],
+        )
+
+    @torch.no_grad()
+    def step(self, x: Tensor, state: StreamState) -> Tensor:
+        """Encodes the next frame of each stream, as `forward` encodes whole clips.
+
+        Of earlier frames only what ``state`` holds is used, so that time and memory
+        do not grow. No gradients are kept.
+
+        Args:
+            x: 2D joints of one frame ``(N, J, C_in)``, as in `forward`; or of some
+                successive frames ``(N, T, J, C_in)``.
+            state: Of :meth:`init_stream`; it is brought up to date.
+
+        Returns:
+            Features ``(N, J, embed_dims)``, or ``(N, T, J, embed_dims)``.
+
+        Raises:
+            ValueError: If the model is not causal, the input has another shape or
+                another number of streams than the state, or holds NaN or infinity.
+        """
+        self._check_causal()
+        frames = x.unsqueeze(1) if x.ndim == 3 else x
+        self._check_input(frames)
+        if len(x) != state.batch_size:
+            raise ValueError(
+                f'the state is of {state.batch_size} streams, the frame of {len(x)}; '
+                'each stream has its row in both'
+            )
+        y = self._go_on(frames, state)
+        return y.squeeze(1) if x.ndim == 3 else y
+
+    def _go_on(self, x: Tensor, state: StreamState) -> Tensor:
+        """Encodes the next frames of clips, and brings their state up to date."""
+        frames = x.shape[1]
+        place = state.seen[:, None] + torch.arange(frames, device=x.device)
+        frame_pos = self.frame_pos[0, place.clamp(max=self.num_frames - 1)]
+        state.seen = (state.seen + frames).clamp(max=self.num_frames)
+        return self._encode(x, frame_pos, ((layer,) for layer in state.layers))
+
+    def _encode(self, x: Tensor, frame_pos: Tensor, states: Iterable[tuple]) -> Tensor:
+        """Runs all blocks, with the positions ``(N or 1, T, C)`` of the frames."""
         x = self.embed(x[..., : self.in_channels]) + self.joint_pos
-        frame_pos = self._frame_table(x.shape[1]).unsqueeze(2)
         pairs = zip(self.spatial_blocks, self.temporal_blocks, strict=True)
+        state = iter(states)
         for depth, (spatial_block, temporal_block) in enumerate(pairs):
-            x = self.spatial_norm(spatial_block(x))
+            x = self.spatial_norm(spatial_block(x, *next(state)))
             if depth == 0:
-                x = x + frame_pos
-            x = self.temporal_norm(temporal_block(x))
+                x = x + frame_pos.unsqueeze(2)
+            x = self.temporal_norm(temporal_block(x, *next(state)))
         return x
+
+    def _mixers(self) -> list[CausalSS2D]:
+        """The mixers in the order in which they run."""
+        pairs = zip(self.spatial_blocks, self.temporal_blocks, strict=True)
+        return [cast(CausalSS2D, block.mixer) for pair in pairs for block in pair]
+
+    def _check_causal(self) -> None:
+        if not self.causal:
+            raise ValueError(
+                f'this {self._name} looks at later frames and cannot go frame by '
+                'frame; build it with causal=True and train it so'
+            )
 
     def train(self, mode: bool = True) -> 'SpatioTemporalMamba':
         """Sets training mode and returns the module.
@@ -138,7 +248,8 @@ class SpatioTemporalMamba(BaseBackbone):
             )
         if x.shape[1] == 0:
             raise ValueError(f'{self._name} was given clips without frames')
-        if x.shape[1] > self.num_frames and not self.interpolate_frames:
+        has_end = not (self.causal or self.interpolate_frames)
+        if x.shape[1] > self.num_frames and has_end:
             raise ValueError(
                 f'a clip has {x.shape[1]} frames, the temporal table of this '
                 f'{self._name} {self.num_frames}: cut the clip into windows, or set '
@@ -187,12 +298,23 @@ def resolve_size(
     )
 
 
-def resolve_scans(scans: Sequence[str]) -> tuple[int, ...]:
+def resolve_scans(scans: Sequence[str] | None, causal: bool) -> tuple[int, ...]:
     """Gives the places of named paths in :data:`SCANS`, in its order.
 
+    Args:
+        scans: The names. Default: all.
+        causal: Whether the model is causal, which has its own two paths.
+
     Raises:
-        ValueError: If there is none, or a name is unknown or there twice.
+        ValueError: If there is none, a name is unknown or there twice, or the model
+            is causal.
     """
+    if causal and scans is not None:
+        raise ValueError(
+            'causal=True has two paths of its own, frame by frame and along each '
+            f'joint; leave out scans, got {list(scans)}'
+        )
+    scans = SCANS if scans is None else scans
     if not scans or len(set(scans)) < len(scans) or not set(scans) <= set(SCANS):
         raise ValueError(
             f'scans must hold different names of {list(SCANS)}, got {list(scans)}'

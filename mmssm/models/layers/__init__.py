@@ -1,7 +1,10 @@
 """The parts that models are built of."""
 
 from .autocast import without_autocast
+from .causal_deform_dwconv import CausalDeformDWConv2d
 from .causal_dwconv import CausalDWConv1d
+from .causal_paths import frame_path, joint_path
+from .causal_ss2d import CausalSS2D
 from .conv_block import ConvBlock
 from .crop_map import CropMap
 from .cross_paths import cross_paths
@@ -20,6 +23,7 @@ from .row_scan import RowScan
 from .s6 import S6
 from .self_attention import SelfAttention
 from .ss2d import SS2D, PathCache
+from .stream_state import LayerState, StreamState
 from .stride_mix import StrideMix
 from .token_sampler import TokenSampler
 from .vss_block import VSSBlock
@@ -30,6 +34,8 @@ __all__ = [
     'S6',
     'SS2D',
     'CausalDWConv1d',
+    'CausalDeformDWConv2d',
+    'CausalSS2D',
     'ConvBlock',
     'CropMap',
     'DeformDWConv2d',
@@ -38,16 +44,20 @@ __all__ = [
     'GatedConv',
     'GraphConv',
     'HandMesh',
+    'LayerState',
     'LocalMix',
     'NodeGraphConv',
     'NormedStages',
     'PathCache',
     'RowScan',
     'SelfAttention',
+    'StreamState',
     'StrideMix',
     'TokenSampler',
     'VSSBlock',
     'cross_paths',
     'cross_scan_block',
+    'frame_path',
+    'joint_path',
     'without_autocast',
 ]

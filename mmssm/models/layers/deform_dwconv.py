@@ -59,15 +59,20 @@ class DeformDWConv2d(nn.Module):
         """Convolves maps ``(N, E, H, W)`` to the same shape."""
         size = (x.shape[2], x.shape[3])
         offset = self.offset(x).permute(0, 2, 3, 1).flatten(1, 2)
-        y = deform_sample(
-            x.permute(0, 2, 3, 1).flatten(1, 2),
-            offset.unflatten(2, (1, -1, 2)),
-            self.weight,
-            self.anchors,
-            size,
+        y = self._sample(
+            x.permute(0, 2, 3, 1).flatten(1, 2), offset.unflatten(2, (-1, 2)), size
         )
         y = (y + self.bias).to(x.dtype)
         return y.unflatten(1, size).permute(0, 3, 1, 2)
+
+    def _sample(self, tokens: Tensor, offset: Tensor, size: tuple[int, int]) -> Tensor:
+        """Weighted sums of the taps of tokens ``(N, H*W, E)``, without the bias.
+
+        Offsets are ``(N, H*W, taps, 2)`` in rows and columns.
+        """
+        return deform_sample(
+            tokens, offset.unsqueeze(2), self.weight, self.anchors, size
+        )
 
     def extra_repr(self) -> str:
         """Shows the sizes in ``print(model)``."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -106,22 +106,37 @@ class S6(nn.Module):
         self.A_log.copy_(states.log().expand_as(self.A_log))
         self.D.fill_(1.0)
 
-    def forward(self, sources: Sequence[Tensor], paths: ScanPaths) -> Tensor:
+    def forward(
+        self,
+        sources: Sequence[Tensor],
+        paths: ScanPaths,
+        initial_state: Tensor | None = None,
+        return_last_state: bool = False,
+    ) -> Any:
         """Scans the sources along the paths.
 
         Args:
             sources: Features ``(N, L, E)`` in token order, one tensor per
                 source that the paths name.
             paths: The ``K`` paths.
+            initial_state: States before the first step, as `path_scan` takes them.
+                Default: zero.
+            return_last_state: Whether to return the last states too.
 
         Returns:
-            The sum over the paths, ``(N, L, E)``, in token order.
+            The sum over the paths, ``(N, L, E)``, in token order; with
+            ``return_last_state`` also the last states, shaped as ``initial_state``.
 
         Raises:
             ValueError: If the number of paths is not the layer's.
         """
-        arguments = self.scan_arguments(sources, paths)
-        return path_scan(tuple(sources[: paths.num_sources]), paths=paths, **arguments)
+        return path_scan(
+            tuple(sources[: paths.num_sources]),
+            paths=paths,
+            initial_state=initial_state,
+            return_last_state=return_last_state,
+            **self.scan_arguments(sources, paths),
+        )
 
     def scan_arguments(
         self, sources: Sequence[Tensor], paths: ScanPaths

@@ -47,9 +47,14 @@ class VSSBlock(nn.Module):
             )
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Applies the block to features ``(N, ..., C)``."""
-        x = x + self.drop_path(self.mixer(self.norm1(x)))
+    def forward(self, x: Tensor, *state: object) -> Tensor:
+        """Applies the block to features ``(N, ..., C)``.
+
+        Args:
+            x: The features.
+            *state: Handed on to the mixer: what a causal one keeps of earlier frames.
+        """
+        x = x + self.drop_path(self.mixer(self.norm1(x), *state))
         if self.mlp is None:
             return x
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -16,6 +16,10 @@
 extern "C" __attribute__((used, visibility("default")))
 const char mmssm_stamp[] = "mmssm-stamp:" MMSSM_STAMP ":";
 
+// Also read from the file: what is compiled for CUDA, or why nothing is.
+extern "C" __attribute__((used, visibility("default")))
+const char mmssm_cuda_state[] = "mmssm-cuda:" MMSSM_CUDA_STATE ":";
+
 // For the report of _library.py: the instruction set in use, or what is wrong with
 // the choice; and those that could be used.
 extern "C" __attribute__((used, visibility("default")))
@@ -137,7 +141,7 @@ std::tuple<Tensor, Tensor, Tensor> selective_scan(
   scan.y = call.groups.output(out);
   scan.last_state = return_last_state ? call.groups.state(last_state) : View{};
   scan.checkpoints = for_backward ? const_cast<void*>(checkpoints.data_ptr()) : nullptr;
-  run_forward(scan, kernels_for(dtype), u);
+  run_forward(scan, dtype, u);
   return {out, last_state, checkpoints};
 }
 
@@ -171,7 +175,7 @@ selective_scan_backward(
   grad.D = D ? call.groups.weights(dD, false) : View{};
   grad.dt_bias = delta_bias ? call.groups.weights(dbias, false) : View{};
   grad.initial_state = initial_state ? call.groups.state(dinitial) : View{};
-  run_backward(scan, grad, kernels_for(state_dtype(u)), checkpoints);
+  run_backward(scan, grad, state_dtype(u), checkpoints);
   return {du, ddelta, dA, dB, dC, dD, dbias, dinitial};
 }
 
@@ -193,3 +197,10 @@ STABLE_TORCH_LIBRARY_IMPL(mmssm, CPU, m) {
   m.impl("selective_scan", TORCH_BOX(&mmssm::selective_scan));
   m.impl("selective_scan_backward", TORCH_BOX(&mmssm::selective_scan_backward));
 }
+
+#if defined(MMSSM_CUDA) && !defined(MMSSM_EMULATED)
+STABLE_TORCH_LIBRARY_IMPL(mmssm, CUDA, m) {
+  m.impl("selective_scan", TORCH_BOX(&mmssm::selective_scan));
+  m.impl("selective_scan_backward", TORCH_BOX(&mmssm::selective_scan_backward));
+}
+#endif

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cpu/kernels.h"
+#include "cuda_call.h"
 
 namespace mmssm {
 
@@ -169,7 +170,14 @@ inline Tensor find_taps(Scan& scan, const ScanKernels& kernels, const Tensor& li
   return memory;
 }
 
-inline void run_forward(Scan& scan, const ScanKernels& kernels, const Tensor& like) {
+inline void run_forward(Scan& scan, ScalarType dtype, const Tensor& like) {
+#if defined(MMSSM_CUDA)
+  if (is_on_cuda(like)) {
+    const CudaCall call(like);
+    return with_ops(dtype, [&](auto ops) { ops.scan_forward(call.where(), scan); });
+  }
+#endif
+  const ScanKernels& kernels = kernels_for(dtype);
   const Tensor taps = find_taps(scan, kernels, like);
   const int64_t bytes = kernels.forward_scratch(scan);
   torch::stable::parallel_for(
@@ -180,11 +188,17 @@ inline void run_forward(Scan& scan, const ScanKernels& kernels, const Tensor& li
 }
 
 inline void run_backward(
-    Scan& scan, const ScanGrad& grad, const ScanKernels& kernels, const Tensor& like) {
+    Scan& scan, const ScanGrad& grad, ScalarType dtype, const Tensor& like) {
+#if defined(MMSSM_CUDA)
+  if (is_on_cuda(like)) {
+    const CudaCall call(like);
+    return with_ops(
+        dtype, [&](auto ops) { ops.scan_backward(call.where(), scan, grad); });
+  }
+#endif
+  const ScanKernels& kernels = kernels_for(dtype);
   const Tensor taps = find_taps(scan, kernels, like);
   BackwardPlan plan = kernels.plan(scan);
-  const ScalarType dtype =
-      kernels.element_size == 8 ? ScalarType::Double : ScalarType::Float;
   const DeformSample no_samples, &deform = scan.deform ? *scan.deform : no_samples;
   const bool by_channel = scan.deform && !deform.per_token;
   const Tensor corner_sums = zeros(

@@ -3,6 +3,7 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include <limits>
 #include <tuple>
 
 #include "bindings.h"
@@ -38,6 +39,14 @@ struct Call {
   }
 };
 
+#if defined(MMSSM_CUDA)
+void check_tokens(const DeformSample& s) {
+  STD_TORCH_CHECK(
+      s.rows * s.columns < std::numeric_limits<int32_t>::max(),
+      "mmssm: on CUDA a map must have less than 2^31 tokens");
+}
+#endif
+
 bool is_empty(const DeformSample& s) {
   return s.batch * s.rows * s.columns * s.channels == 0;
 }
@@ -52,8 +61,18 @@ Tensor deform_sample(
   if (is_empty(call.s)) {
     return y;
   }
-  const DeformSampleKernels& kernels = sampling_kernels_for(x);
   void* data = const_cast<void*>(y.data_ptr());
+#if defined(MMSSM_CUDA)
+  if (is_on_cuda(x)) {
+    check_tokens(call.s);
+    const CudaCall on_cuda(x);
+    with_ops(x.scalar_type(), [&](auto ops) {
+      ops.sample_forward(on_cuda.where(), call.s, data);
+    });
+    return y;
+  }
+#endif
+  const DeformSampleKernels& kernels = sampling_kernels_for(x);
   torch::stable::parallel_for(
       0, kernels.forward_tasks(call.s), 1, [&](int64_t begin, int64_t end) {
         kernels.forward(call.s, data, begin, end);
@@ -74,19 +93,29 @@ std::tuple<Tensor, Tensor, Tensor> deform_sample_backward(
     }
     return {dx, doffset, dweight};
   }
-  const DeformSampleKernels& kernels = sampling_kernels_for(x);
   const Tensor given = torch::stable::contiguous(grad_y);
+  DeformSampleGrad grad;
+  grad.y = given.data_ptr();
+  grad.x = const_cast<void*>(dx.data_ptr());
+  grad.offset = const_cast<void*>(doffset.data_ptr());
+  grad.weight = const_cast<void*>(dweight.data_ptr());
+#if defined(MMSSM_CUDA)
+  if (is_on_cuda(x)) {
+    check_tokens(s);
+    const CudaCall on_cuda(x);
+    with_ops(x.scalar_type(), [&](auto ops) {
+      ops.sample_backward(on_cuda.where(), s, grad);
+    });
+    return {dx, doffset, dweight};
+  }
+#endif
+  const DeformSampleKernels& kernels = sampling_kernels_for(x);
   const Tensor place_sums =
       empty(
           x, {kernels.blocks(s), s.batch, x.size(1), s.groups, s.taps, 3},
           x.scalar_type());
   const Tensor channel_sums =
       empty(x, {s.per_token ? 0 : s.batch, s.channels, s.taps}, x.scalar_type());
-  DeformSampleGrad grad;
-  grad.y = given.data_ptr();
-  grad.x = const_cast<void*>(dx.data_ptr());
-  grad.offset = const_cast<void*>(doffset.data_ptr());
-  grad.weight = const_cast<void*>(dweight.data_ptr());
   grad.place_sums = const_cast<void*>(place_sums.data_ptr());
   grad.channel_sums = const_cast<void*>(channel_sums.data_ptr());
   torch::stable::parallel_for(
@@ -119,3 +148,10 @@ STABLE_TORCH_LIBRARY_IMPL(mmssm, CPU, m) {
   m.impl("deform_sample", TORCH_BOX(&mmssm::deform_sample));
   m.impl("deform_sample_backward", TORCH_BOX(&mmssm::deform_sample_backward));
 }
+
+#if defined(MMSSM_CUDA) && !defined(MMSSM_EMULATED)
+STABLE_TORCH_LIBRARY_IMPL(mmssm, CUDA, m) {
+  m.impl("deform_sample", TORCH_BOX(&mmssm::deform_sample));
+  m.impl("deform_sample_backward", TORCH_BOX(&mmssm::deform_sample_backward));
+}
+#endif

@@ -85,7 +85,7 @@ std::tuple<Tensor, Tensor, Tensor> path_scan(
     scan.last_state = view_of(last_state, {0, 1, 2, 3, 4});
   }
   scan.checkpoints = for_backward ? const_cast<void*>(checkpoints.data_ptr()) : nullptr;
-  run_forward(scan, kernels_for(dtype), x[0]);
+  run_forward(scan, dtype, x[0]);
   return {y, last_state, checkpoints};
 }
 
@@ -130,7 +130,7 @@ path_scan_backward(
   grad.dt_bias = dt_bias ? view_of(dbias, {0, 1}) : View{};
   grad.dt_weight = dt_weight ? view_of(dweight, {0, 1, 2}) : View{};
   grad.initial_state = initial_state ? view_of(dinitial, {0, 1, 2, 3, 4}) : View{};
-  run_backward(scan, grad, kernels_for(state_dtype(x[0])), checkpoints);
+  run_backward(scan, grad, state_dtype(x[0]), checkpoints);
   return {dx, ddt, dA, dB, dC, dD, dbias, dweight, dinitial};
 }
 
@@ -185,7 +185,7 @@ std::tuple<Tensor, Tensor> deform_scan(
   }
   scan.y = view_of(y, {0, 1, 2, -1});
   scan.checkpoints = for_backward ? const_cast<void*>(checkpoints.data_ptr()) : nullptr;
-  run_forward(scan, kernels_for(dtype), x);
+  run_forward(scan, dtype, x);
   return {y, checkpoints};
 }
 
@@ -225,7 +225,7 @@ deform_scan_backward(
   grad.D = D ? view_of(dD, {0, 1}) : View{};
   grad.dt_bias = dt_bias ? view_of(dbias, {0, 1}) : View{};
   grad.dt_weight = dt_weight ? view_of(ddt_weight, {0, 1, 2}) : View{};
-  run_backward(scan, grad, kernels_for(state_dtype(x)), checkpoints);
+  run_backward(scan, grad, state_dtype(x), checkpoints);
   return {dx, doffset, dsample_weight, ddt, dA, dB, dC, dD, dbias, ddt_weight};
 }
 
@@ -265,3 +265,12 @@ STABLE_TORCH_LIBRARY_IMPL(mmssm, CPU, m) {
   m.impl("deform_scan", TORCH_BOX(&mmssm::deform_scan));
   m.impl("deform_scan_backward", TORCH_BOX(&mmssm::deform_scan_backward));
 }
+
+#if defined(MMSSM_CUDA) && !defined(MMSSM_EMULATED)
+STABLE_TORCH_LIBRARY_IMPL(mmssm, CUDA, m) {
+  m.impl("path_scan", TORCH_BOX(&mmssm::path_scan));
+  m.impl("path_scan_backward", TORCH_BOX(&mmssm::path_scan_backward));
+  m.impl("deform_scan", TORCH_BOX(&mmssm::deform_scan));
+  m.impl("deform_scan_backward", TORCH_BOX(&mmssm::deform_scan_backward));
+}
+#endif

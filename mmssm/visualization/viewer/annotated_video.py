@@ -156,7 +156,8 @@ class _Figure:
     def depth(self, number: int) -> float:
         """How far away the person is: 0 if that is not known."""
         depth = self.seen[self.rows[number], :, 2]
-        return float(np.mean(depth[np.isfinite(depth)])) if len(depth) else 0.0
+        depth = depth[np.isfinite(depth)]
+        return float(np.mean(depth)) if len(depth) else 0.0
 
     def draw(self, image: NDArray[np.uint8], joints: NDArray, number: int) -> None:
         """Draws bones with a dark edge; hollow joints are interpolated ones."""
@@ -196,7 +197,7 @@ class _Stage:
         if not np.isfinite(points).all(-1).any():
             points = _BODY
         figure = Figure(figsize=(_INCHES, _INCHES), dpi=edge / _INCHES)
-        figure.subplots_adjust(-0.04, 0.02, 0.92, 1.02)
+        figure.subplots_adjust(-0.01, 0.03, 0.93, 1.0)
         self._axes = cast(Axes3D, figure.add_subplot(projection='3d'))
         prepare_axes_3d(self._axes, cube_around(points), azimuth, elevation)
         picture = render(figure)[..., ::-1]

@@ -13,7 +13,14 @@ from .comparison import error_note, joint_errors, mean_over_people
 from .hand_columns import Column, all_columns, columns_of
 from .limits import scene_limits
 from .packing import pack, pack_scaled, to_float_list
-from .page import IMAGES_PER_SECOND, describe_frames, plural, source_name, write_page
+from .page import (
+    IMAGES_PER_SECOND,
+    describe_frames,
+    other_name,
+    plural,
+    source_name,
+    write_page,
+)
 from .palette import FINGER_COLORS, track_color
 from .pictures import PictureStrip, Video, read_frames
 from .results import Hand, HandMeshes, require
@@ -135,7 +142,9 @@ def _data(
 ) -> dict[str, Any]:
     """What the page's script reads."""
     shown = result.frames[::stride]
-    columns, spacing = all_columns(shown), 1.15 * _reach(shown)
+    shown_other = () if other is None else other.frames[::stride]
+    columns = all_columns([*shown, *shown_other])
+    spacing = 1.15 * _reach(shown)
     pitch = spacing * (1 if other is None else 2)
     middle = (len(columns) - 1) / 2
     offsets = [np.array([(n - middle) * pitch, 0, 0]) for n in range(len(columns))]
@@ -161,7 +170,7 @@ def _data(
         'link_colors': [
             FINGER_COLORS[(joint - 1) // 4] for _, joint in hand_joints.SKELETON
         ],
-        'num_vertices': _num_vertices(result),
+        'num_vertices': _num_vertices([*shown, *shown_other]),
         'faces': pack(result.faces, 'int32'),
         'columns': [
             {
@@ -179,7 +188,7 @@ def _data(
     }
     if other is not None:
         curve = hand_errors(result, other)[::stride]
-        data['other'] = _pack_hands(other.frames[::stride], columns)
+        data['other'] = _pack_hands(shown_other, columns)
         data['error'] = pack(curve, 'float32')
         data['error_label'] = 'MPJPE of each frame, wrists aligned'
         data['notes'].insert(0, error_note(curve, 'hands'))
@@ -204,8 +213,8 @@ def _reach(frames: Sequence[Sequence[Hand]]) -> float:
     return max(widths, default=_HAND_SIZE)
 
 
-def _num_vertices(result: HandMeshes) -> int:
-    counts = {len(one.vertices) for hands in result.frames for one in hands}
+def _num_vertices(frames: Sequence[Sequence[Hand]]) -> int:
+    counts = {len(one.vertices) for hands in frames for one in hands}
     if len(counts) > 1:
         raise ValueError(
             f'all hands must have the same number of vertices, got {sorted(counts)}'
@@ -216,12 +225,11 @@ def _num_vertices(result: HandMeshes) -> int:
 def _pack_hands(
     frames: Sequence[Sequence[Hand]], columns: list[Column]
 ) -> dict[str, Any]:
-    """Arrays over all hands, frame by frame; those without a column are left out."""
+    """Arrays over all hands, frame by frame."""
     kept = [
         [
             (columns.index(column), one)
             for column, one in zip(columns_of(hands), hands, strict=True)
-            if column in columns
         ]
         for hands in frames
     ]
@@ -244,8 +252,12 @@ def _pack_hands(
     }
 
 
+def _name(result: HandMeshes, other: HandMeshes) -> str:
+    return other_name(result.model, result.source, other.model, other.source)
+
+
 def _subtitle(result: HandMeshes, other: HandMeshes | None) -> str:
-    against = '' if other is None else f' beside {other.model} (grey)'
+    against = '' if other is None else f' beside {_name(result, other)} (grey)'
     count = sum(map(len, result.frames))
     return ' · '.join(
         (
@@ -261,7 +273,7 @@ def _notes(
 ) -> list[str]:
     notes = [str(note) for note in result.notes]
     if other is not None:
-        notes += [f'{other.model}: {note}' for note in other.notes]
+        notes += [f'{_name(result, other)}: {note}' for note in other.notes]
     if not any(result.frames):
         notes.append('No hand was found.')
     notes.append(

@@ -11,6 +11,7 @@ from .packing import pack, to_float_list
 from .page import (
     IMAGES_PER_SECOND,
     describe_frames,
+    other_name,
     plural,
     source_name,
     write_page,
@@ -132,7 +133,7 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
         ),
         'placed': placing.placed,
         'solid_title': '3D joints, metres',
-        'other_name': None if other is None else other.model,
+        'compared': other is not None,
         'people': [],
     }
     errors = []
@@ -145,7 +146,7 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
             error = frame_errors(person, match, int(result.root))
             errors.append((np.asarray(person.frames), error))
             packed |= {
-                'other': _pack_person(match, number),
+                'other': _pack_other(match),
                 'error': pack(error, 'float32'),
             }
         data['people'].append(packed)
@@ -159,8 +160,12 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
     return data
 
 
+def _name(result: Lifting, other: Lifting) -> str:
+    return other_name(result.model, result.source, other.model, other.source)
+
+
 def _subtitle(result: Lifting, other: Lifting | None) -> str:
-    against = '' if other is None else f' beside {other.model} (grey)'
+    against = '' if other is None else f' beside {_name(result, other)} (grey)'
     return ' · '.join(
         (
             f'{result.model}{against}',
@@ -176,11 +181,15 @@ def _notes(
 ) -> list[str]:
     notes = [str(note) for note in result.notes]
     if other is not None:
-        notes += [f'{other.model}: {note}' for note in other.notes]
-        extra = {person.track_id for person in other.persons}
-        lone = [one.track_id for one in result.persons if one.track_id not in extra]
+        name = _name(result, other)
+        notes += [f'{name}: {note}' for note in other.notes]
+        theirs = {person.track_id for person in other.persons}
+        lone = [one.track_id for one in result.persons if one.track_id not in theirs]
         if lone:
-            notes.append(f'{other.model} has no person of track {lone}.')
+            notes.append(f'{name} has no person of track {lone}.')
+        ours = {person.track_id for person in result.persons}
+        if theirs - ours:
+            notes.append(f'{name} also has track {sorted(theirs - ours)}, not shown.')
     if not result.persons:
         notes.append('Nobody was found.')
     notes.append(
@@ -204,6 +213,14 @@ def _counterparts(result: Lifting, other: Lifting | None) -> dict[int, Person]:
         return {}
     wanted = {person.track_id for person in result.persons}
     return {one.track_id: one for one in other.persons if one.track_id in wanted}
+
+
+def _pack_other(person: Person) -> dict[str, Any]:
+    """What is drawn of a person to compare with."""
+    return {
+        'frames': pack(person.frames, 'int32'),
+        'joints_3d': pack(person.keypoints_3d, 'float32'),
+    }
 
 
 def _pack_person(person: Person, number: int) -> dict[str, Any]:

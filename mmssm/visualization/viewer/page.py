@@ -68,6 +68,14 @@ def source_name(source: str) -> str:
     return PurePath(source).name or source
 
 
+def other_name(model: str, source: str, other_model: str, other_source: str) -> str:
+    """What to call the result that a page compares with: what tells it apart."""
+    if other_model != model:
+        return other_model
+    name = source_name(other_source)
+    return f'{other_model}, {name}' if name != source_name(source) else 'another run'
+
+
 def plural(count: int, one: str, many: str) -> str:
     """``1 person``, ``2 people``."""
     return f'{count} {one if count == 1 else many}'

@@ -39,9 +39,8 @@ def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
         room: How many spacings everyone gets.
     """
     size = _body_size(persons)
-    reach = [np.ptp(finite_points(one.keypoints_3d)[:, 0]) for one in persons]
-    spacing = float(max(reach, default=0.0)) + 0.15 * size
-    slots = assign_slots(persons)
+    spacing = max(map(_width, persons), default=0.0) + 0.15 * size
+    slots = _from_left_to_right(persons, assign_slots(persons))
     middle = max(slots, default=0) / 2
     return Placing(
         size,
@@ -69,6 +68,26 @@ def assign_slots(persons: Sequence[Person]) -> list[int]:
         free_from[slot] = last
         slots[number] = slot
     return slots
+
+
+def _width(person: Person) -> float:
+    """How far the joints reach along x over all frames, metres."""
+    across = finite_points(person.keypoints_3d)[:, 0]
+    return float(np.ptp(across)) if len(across) else 0.0
+
+
+def _from_left_to_right(persons: Sequence[Person], slots: list[int]) -> list[int]:
+    """The slots renumbered as their people stand in the image, on the whole."""
+    places: dict[int, list[NDArray]] = {}
+    for person, slot in zip(persons, slots, strict=True):
+        across = np.asarray(person.keypoints, np.float64)[..., 0]
+        places.setdefault(slot, []).append(across[np.isfinite(across)])
+    middles = {}
+    for slot, parts in places.items():
+        across = np.concatenate(parts)
+        middles[slot] = across.mean() if len(across) else 0.0
+    order = sorted(middles, key=lambda slot: middles[slot])
+    return [order.index(slot) for slot in slots]
 
 
 def joints_in_scene(

@@ -42,12 +42,20 @@ function text(number, digits) {
   return number.toFixed(digits).replace(/^-(0\.?0*)$/, '$1').replace('-', '−');
 }
 
-function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
 function isDark() {
   return document.documentElement.dataset.theme === 'dark';
+}
+
+const inks = new Map();
+
+/** A colour of the page's style; asked for once, for a picture needs hundreds. */
+function color(name) {
+  const key = `${name} ${isDark()}`;
+  if (!inks.has(key)) {
+    const style = getComputedStyle(document.documentElement);
+    inks.set(key, style.getPropertyValue(name).trim());
+  }
+  return inks.get(key);
 }
 
 /** A colour mixed with white: a share of 0 leaves it as it is. */
@@ -228,9 +236,12 @@ class Player {
 /** Lanes that say when somebody is there, and the curve of an error above them. */
 class Timeline {
   static EDGE = 8; // half of the scrubber's thumb, so that both agree on x
+  static TITLE = 20; // height of the line of text above the curve
 
   constructor(canvas, count, lanes, error, player) {
-    Object.assign(this, { canvas, count, lanes, error, player });
+    Object.assign(this, { canvas, count, lanes, player });
+    const known = error && error.values.filter(Number.isFinite);
+    this.error = error && { ...error, largest: known.reduce((a, b) => Math.max(a, b), 1e-9) };
     this.top = error ? 88 : 4;
     this.lane = Math.max(3, Math.min(8, Math.floor(64 / Math.max(1, lanes.length))));
     canvas.style.height = `${this.top + lanes.length * (this.lane + 2) + 16}px`;
@@ -253,6 +264,26 @@ class Timeline {
     const { context, width } = prepare(this.canvas);
     const span = width - 2 * Timeline.EDGE;
     const x = (frame) => Timeline.EDGE + (span * frame) / Math.max(1, this.count - 1);
+    context.drawImage(this.still(x, span), 0, 0, width, this.canvas.clientHeight);
+    if (this.error) this.mark(context, x);
+    const top = this.error ? Timeline.TITLE : 0;
+    const bottom = this.canvas.clientHeight - 16;
+    context.fillStyle = color('--accent');
+    context.fillRect(x(this.player.frame) - 0.75, top, 1.5, bottom - top);
+  }
+
+  /** What does not change with the frame: of a long video this takes a while. */
+  still(x, span) {
+    const { width, height } = this.canvas;
+    const key = `${width} ${height} ${isDark()}`;
+    if (this.drawn && this.drawn.key === key) return this.drawn.canvas;
+    const canvas = document.createElement('canvas');
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext('2d');
+    const ratio = width / this.canvas.clientWidth;
+    context.scale(ratio, ratio);
+    this.drawn = { key, canvas };
     if (this.error) this.curve(context, x);
     this.lanes.forEach((lane, number) => {
       const y = this.top + number * (this.lane + 2);
@@ -267,19 +298,18 @@ class Timeline {
       context.globalAlpha = 1;
     });
     this.scale(context, x, this.top + this.lanes.length * (this.lane + 2) + 11);
-    context.fillStyle = color('--accent');
-    const top = this.error ? 20 : 0;
-    const bottom = this.canvas.clientHeight - 16;
-    context.fillRect(x(this.player.frame) - 0.75, top, 1.5, bottom - top);
+    return canvas;
+  }
+
+  /** Height of an error, pixels from the top. */
+  y(value) {
+    const [high, low] = [Timeline.TITLE, this.top - 8];
+    return low - ((low - high) * value) / (1.08 * this.error.largest);
   }
 
   curve(context, x) {
-    const { values, label } = this.error;
-    const known = values.filter(Number.isFinite);
-    const most = known.reduce((a, b) => Math.max(a, b), 1e-9) * 1.08;
-    const [high, low] = [20, this.top - 8];
-    const y = (value) => low - ((low - high) * value) / most;
-    context.font = '11px system-ui, sans-serif';
+    const { values } = this.error;
+    const [high, low] = [Timeline.TITLE, this.top - 8];
     context.strokeStyle = color('--line');
     context.strokeRect(x(0), high, x(this.count - 1) - x(0), low - high);
     context.strokeStyle = color('--text');
@@ -289,23 +319,29 @@ class Timeline {
     let pen = false;
     values.forEach((value, frame) => {
       if (!Number.isFinite(value)) pen = false;
-      else if (pen) context.lineTo(x(frame), y(value));
+      else if (pen) context.lineTo(x(frame), this.y(value));
       else {
-        context.moveTo(x(frame), y(value));
-        context.lineTo(x(frame) + 0.1, y(value));
+        context.moveTo(x(frame), this.y(value));
+        context.lineTo(x(frame) + 0.1, this.y(value));
         pen = true;
       }
     });
     context.stroke();
+  }
+
+  /** The error of the frame shown. */
+  mark(context, x) {
+    const { values, label, largest } = this.error;
     const now = values[this.player.frame];
+    context.font = '11px system-ui, sans-serif';
     context.fillStyle = color('--faint');
     context.textBaseline = 'top';
-    const largest = `${label}: ${text(now, 1)} mm, largest ${text(most / 1.08, 1)} mm`;
-    context.fillText(largest, x(0), 4);
+    const line = `${label}: ${text(now, 1)} mm, largest ${text(largest, 1)} mm`;
+    context.fillText(line, x(0), 4);
     if (!Number.isFinite(now)) return;
     context.fillStyle = color('--accent');
     context.beginPath();
-    context.arc(x(this.player.frame), y(now), 4, 0, 2 * Math.PI);
+    context.arc(x(this.player.frame), this.y(now), 4, 0, 2 * Math.PI);
     context.fill();
   }
 
@@ -372,7 +408,7 @@ function drawPlane(context, size, place) {
     const at = place.y + y * place.scale;
     context.moveTo(place.x, at);
     context.lineTo(place.x + width * place.scale, at);
-    context.fillText(String(y), place.x + 3, at + 3);
+    if (y + 0.4 * step < height) context.fillText(String(y), place.x + 3, at + 3);
   }
   context.stroke();
 }

@@ -8,7 +8,7 @@ class Person {
     this.frames = unpack(packed.frames);
     this.rows = rowsOf(this.frames, count);
     for (const name of ['keypoints', 'scores', 'joints_3d', 'filled', 'filled_joints']) {
-      this[name] = unpack(packed[name]);
+      this[name] = packed[name] && unpack(packed[name]);
     }
     this.root = packed.root && unpack(packed.root);
     this.error = packed.error && unpack(packed.error);
@@ -90,7 +90,7 @@ function liftingPage(data) {
         redraw();
       });
     }
-    if (data.other_name) {
+    if (data.compared) {
       const shown = [
         ['over', 'over it'],
         ['beside', 'beside it'],
@@ -168,7 +168,7 @@ function liftingPage(data) {
     const base = owner || person;
     const baseRow = base.row(player.frame);
     // compared with its owner at the same place, which is what the error measures
-    const place = baseRow < 0 ? null : base.place(baseRow, state.placed);
+    const place = baseRow < 0 && state.placed ? null : base.place(baseRow, state.placed);
     if (!place) return null;
     const beside = owner && state.other === 'beside' ? data.spacing : 0;
     const scene = data.joints.map((_, joint) => {

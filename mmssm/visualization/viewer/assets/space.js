@@ -43,7 +43,7 @@ class Space {
     this.azimuth = view.azimuth;
     this.elevation = view.elevation;
     this.target = [...this.middle];
-    this.distance = (0.9 * this.reach) / FIELD;
+    this.distance = (0.97 * this.reach) / FIELD;
   }
 
   reset() {

@@ -1,0 +1,33 @@
+# mmssm with its compiled operators and MMPose.
+#
+#   docker build -t mmssm .
+#   docker run --rm -v "$PWD":/data -w /data mmssm list --weights
+#
+# With CUDA (needs NVIDIA's container toolkit to run):
+#
+#   docker build -t mmssm:cuda \
+#       --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 \
+#       --build-arg MMSSM_TORCH=cuda .
+#   docker run --rm --gpus all mmssm:cuda env
+#
+# On a CPU, TORCH_INDEX_URL names an index of packages that has CPU builds of PyTorch;
+# without it, the build that pip finds is taken, which is larger.
+ARG BASE=python:3.12-slim
+FROM ${BASE}
+
+ARG TORCH_INDEX_URL=
+ARG MMSSM_TORCH=cuda
+ENV DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ make git \
+        $(command -v python3 > /dev/null || echo python3-dev python3-venv) \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/mmssm
+COPY . .
+RUN TORCH_INDEX_URL="${TORCH_INDEX_URL}" MMSSM_TORCH="${MMSSM_TORCH}" make env
+ENV PATH=/opt/mmssm/.venv/bin:${PATH} MMSSM_REQUIRE_NATIVE=1
+
+ENTRYPOINT ["mmssm"]
+CMD ["--help"]

@@ -1,0 +1,146 @@
+"""Tests of how the kernels for CUDA are built, and of what they compile to."""
+
+import os
+import re
+import subprocess
+
+import pytest
+import torch
+
+from mmssm.ops import _build, _library
+from mmssm.ops.__main__ import main
+
+# A thread's most registers, by kernel: what decides how many rows a multiprocessor
+# works on at a time. The kernels in double, for tests and checks, have all they want.
+MOST_REGISTERS = {
+    r'ForwardKernelI\w+LayoutIfLi1E\w+ELb0EEE': 64,
+    r'ForwardKernelI\w+LayoutIfLi4E\w+ELb1EEE': 168,
+    r'ForwardKernelI\w+LayoutIf': 96,
+    r'BackwardKernelI\w+LayoutIf': 128,
+    r'': 255,
+}
+
+
+def fake_nvcc(folder, says='Cuda compilation tools, release 13.0, V13.0.88'):
+    nvcc = folder / 'bin' / 'nvcc'
+    nvcc.parent.mkdir()
+    nvcc.write_text(f'#!/bin/sh\necho "{says}"\n')
+    nvcc.chmod(0o755)
+    return nvcc
+
+
+def test_a_toolkit_that_fits(monkeypatch, tmp_path):
+    nvcc = fake_nvcc(tmp_path)
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', '8.0;9.0+PTX')
+    cuda = _build.find_cuda('13.2')
+    assert cuda == (None, nvcc, '13.0')
+    assert cuda.describe() == 'CUDA 13.0 for 8.0 9.0+PTX'
+    assert tmp_path / 'lib64' in cuda.libraries
+
+
+def test_toolkits_that_do_not_fit(monkeypatch, tmp_path):
+    assert 'built without CUDA' in _build.find_cuda(None).describe()
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    assert 'no nvcc was found' in _build.find_cuda('13.0').describe()
+    fake_nvcc(tmp_path)
+    said = _build.find_cuda('12.8').describe()
+    assert 'is of CUDA 13.0, but torch is of CUDA 12.8' in said
+
+
+def test_a_compiler_without_a_version(tmp_path):
+    with pytest.raises(_build.BuildError, match='names no release'):
+        _build.nvcc_version(fake_nvcc(tmp_path, says='hello'))
+
+
+def test_architectures(monkeypatch):
+    monkeypatch.delenv('TORCH_CUDA_ARCH_LIST', raising=False)
+    assert _build.cuda_archs()[-1].endswith('+PTX')
+    monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', '8.6 9.0a+PTX')
+    assert _build._arch_flags() == [
+        *('-gencode', 'arch=compute_86,code=sm_86'),
+        *('-gencode', 'arch=compute_90a,code=sm_90a'),
+        *('-gencode', 'arch=compute_90a,code=compute_90a'),
+    ]
+    for wrong in ('7.5', 'Hopper', '9'):
+        monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', f'9.0 {wrong}')
+        with pytest.raises(_build.BuildError, match=wrong):
+            _build.cuda_archs()
+
+
+def test_the_report_says_what_is_skipped(capsys):
+    obstacle = _library.obstacle('cpu')
+    if obstacle is not None:
+        pytest.skip(obstacle)
+    main([])
+    line = next(
+        s for s in capsys.readouterr().out.splitlines() if s.startswith('for cuda:')
+    )
+    assert _library.cuda_state() in line
+    if _library.obstacle('cuda') is not None:
+        assert line.removeprefix('for cuda:').strip().startswith('skipped, ')
+
+
+def test_a_toolkit_adds_its_files_and_libraries(monkeypatch, tmp_path):
+    nvcc = fake_nvcc(tmp_path)
+    monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', '9.0')
+    cuda = _build.Cuda(None, nvcc, '13.0')
+    commands = _build._compile_commands(
+        'g++', tmp_path, tmp_path, '2.11.0+cu130', cuda, lowered=False, emulated=False
+    )
+    compiled = [c[-3] for c in commands.values() if c[0] == str(nvcc)]
+    assert compiled == [str(_build.SOURCES / name) for name in _build.cuda_sources()]
+    assert sum('-DMMSSM_CUDA' in c for c in commands.values()) == 3
+    assert '-lcudart' in _build._cuda_link_flags(cuda)
+
+
+def test_jobs_are_as_many_as_asked_for(monkeypatch):
+    monkeypatch.setenv('MAX_JOBS', '3')
+    assert _build._num_jobs() == 3
+    monkeypatch.delenv('MAX_JOBS')
+    assert _build._num_jobs() == os.cpu_count()
+
+
+def test_no_gpu_is_asked(monkeypatch, tmp_path):
+    def fail(*args, **kwargs):
+        raise AssertionError('a build must not depend on the GPU that is there')
+
+    for name in ('is_available', 'device_count', 'get_device_capability', 'init'):
+        monkeypatch.setattr(torch.cuda, name, fail)
+    nvcc = fake_nvcc(tmp_path)
+    monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+    monkeypatch.delenv('TORCH_CUDA_ARCH_LIST', raising=False)
+    cuda = _build.find_cuda('13.0')
+    commands = _build._compile_commands(
+        'g++', tmp_path, tmp_path, '2.11.0+cu130', cuda, lowered=False, emulated=False
+    )
+    compiled = [c for c in commands.values() if c[0] == str(nvcc)]
+    assert all('arch=compute_80,code=sm_80' in c for c in compiled)
+    assert all('arch=compute_120,code=compute_120' in c for c in compiled)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', _build.cuda_sources())
+def test_kernels_compile_without_spills(name, tmp_path):
+    nvcc = _build.find_nvcc()
+    if nvcc is None:
+        pytest.skip('no nvcc')
+    flags = ('-gencode', 'arch=compute_90,code=sm_90', '-Xptxas', '-v')
+    done = subprocess.run(
+        _build.nvcc_command(nvcc, name, tmp_path / 'kernels.o', *flags),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    kernels = re.findall(
+        r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores, "
+        r'(\d+) bytes spill loads.*?Used (\d+) registers',
+        done.stderr,
+        re.DOTALL,
+    )
+    assert len(kernels) == done.stderr.count('Compiling entry function') > 0
+    for kernel, stores, loads, registers in kernels:
+        assert (int(stores), int(loads)) == (0, 0), kernel
+        most = next(n for part, n in MOST_REGISTERS.items() if re.search(part, kernel))
+        assert int(registers) <= most, kernel
