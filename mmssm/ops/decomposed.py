@@ -312,9 +312,9 @@ class _Visits:
                 of_token[k * L + token] = len(of_path)
             of_path.append(k * L + token)
             of_source.append(sources[k] * L + token)
-        self.of_path = torch.tensor(of_path, device=device)
-        self.of_source = torch.tensor(of_source, device=device)
-        self.of_token = torch.tensor(of_token, device=device)
+        self.of_path = torch.tensor(of_path, dtype=torch.int64, device=device)
+        self.of_source = torch.tensor(of_source, dtype=torch.int64, device=device)
+        self.of_token = torch.tensor(of_token, dtype=torch.int64, device=device)
         self.is_real: Tensor | None = None
         if steps * S > L:
             real = [[s * steps + i < L for s in range(S)] for i in range(steps)]
