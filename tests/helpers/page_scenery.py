@@ -47,6 +47,7 @@ _VALUES = {
     'README.md': {'STOCK_CONFIG': _of_mmpose(MOTIONBERT)},
     'docs/command_line.md': {'COMMAND': 'lift'},
     'docs/datasets/human36m.md': _A_LIFTER,
+    'docs/drop_in.md': _A_LIFTER,
     'docs/get_started.md': _A_LIFTER,
     'docs/looking_inside.md': _A_LIFTER,
     'docs/models/df_mamba.md': _A_LIFTER,
