@@ -124,7 +124,7 @@ def build(family: str, **backbone) -> nn.Module:
 
 
 def first_alone(names: Iterable[str], count: int = 1) -> list[Any]:
-    """Cases for a test of which `make test` takes the first, `make test-long` the rest."""
+    """Cases of a test: `make test` takes the first, `make test-long` the rest."""
     return [
         pytest.param(name, marks=[pytest.mark.long] if number >= count else [])
         for number, name in enumerate(names)
