@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import mmssm.registry  # noqa: F401  cures the host before it is imported
+
+# isort: split
 import torch
 from mmengine.model import ImgDataPreprocessor
 from mmpose.codecs import MotionBERTLabel
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.heads import (
     HeatmapHead,
     InternetHead,
@@ -21,7 +23,6 @@ from torch.utils import _pytree as pytree
 from mmssm.models.backbones.spatio_temporal_mamba import SpatioTemporalMamba
 from mmssm.models.heads.heatmap_depth_head import HeatmapDepthHead
 from mmssm.models.heads.mesh_head import MeshHead
-from mmssm.registry import DATASETS
 from mmssm.structures import h36m, hand
 from mmssm.utils.errors import UserError
 
@@ -238,15 +239,3 @@ def random_inputs(port: Port, batch: int, seed: int) -> Tensor:
             inputs[..., 2].abs_()
         return inputs
     return torch.randn(shape, generator=generator)
-
-
-def joint_names_of_config(config: Any) -> tuple[str, ...] | None:
-    """Names of the joints of a config's data, or None if it does not say them."""
-    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
-        dataset = (config.get(loader) or {}).get('dataset') or {}
-        kind = DATASETS.get(dataset.get('type', ''))
-        meta = dataset.get('metainfo') or getattr(kind, 'METAINFO', None)
-        if meta:
-            names = parse_pose_metainfo(dict(meta))['keypoint_id2name']
-            return tuple(names[i] for i in range(len(names)))
-    return None

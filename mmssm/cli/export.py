@@ -22,6 +22,7 @@ from mmssm.cli.bench import read_shape
 from mmssm.utils.errors import UsageError
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
     from torch import nn
 
 
@@ -128,4 +129,19 @@ def build(name: str, weights: str | None, random_weights: bool) -> 'nn.Module':
         model = MODELS.build(config.model)
     if file is not None:
         preflight.check_weights(model, preflight.read_checkpoint(file), file)
+    model.dataset_meta = _dataset_meta(config)  # as MMPose's init_model
     return model.eval()
+
+
+def _dataset_meta(config: 'Config') -> dict | None:
+    """What a config's data says of its joints, if it does."""
+    from mmpose.datasets.datasets.utils import parse_pose_metainfo
+    from mmpose.registry import DATASETS
+
+    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        dataset = config.get(loader, {}).get('dataset', {})
+        kind = DATASETS.get(dataset.get('type', ''))
+        for meta in (dataset.get('metainfo'), getattr(kind, 'METAINFO', None)):
+            if meta and {'from_file', 'keypoint_info'} & set(meta):
+                return parse_pose_metainfo(dict(meta))
+    return None
