@@ -195,11 +195,13 @@ def main(args: argparse.Namespace) -> int:
         UserError: An input, the lifter or the front end is not there.
     """
     _check(args)
+    from mmssm.apis.catalog import resolve_model
     from mmssm.apis.hand_files import safe_name
     from mmssm.apis.pose_lifter_inferencer import PoseLifterInferencer
     from mmssm.engine.cli import messages_for_users
 
     with messages_for_users():
+        resolve_model(args.model, args.weights)  # before a front end is loaded
         lifter = PoseLifterInferencer(
             args.model,
             args.weights,
