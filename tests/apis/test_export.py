@@ -197,6 +197,30 @@ def test_full_disk_leaves_what_was_there(linear, tmp_path, monkeypatch):
     assert path.read_bytes() == b'before'
 
 
+def test_weights_beside_the_file(tmp_path, monkeypatch):
+    """As the exporter writes them where they are more than 2 GB."""
+    linear = nn.Linear(64, 64)
+    real = export._translate
+
+    def translate(*args):
+        program = real(*args)
+        save = program.save
+        program.save = lambda path: save(path, external_data=True)
+        return program
+
+    monkeypatch.setattr(export, '_translate', translate)
+    path = tmp_path / 'm.onnx'
+    report = export_onnx(linear, path, torch.zeros(1, 64), repeats=1)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ['m.onnx', 'm.onnx.data']
+    assert report.num_bytes == sum(f.stat().st_size for f in tmp_path.iterdir())
+    x = torch.rand(4, 64)
+    (found,) = open_onnx(path).run(None, {'inputs': x.numpy()})
+    np.testing.assert_allclose(found, linear(x).detach().numpy(), atol=1e-5)
+    (tmp_path / 'm.onnx.data').unlink()
+    with pytest.raises(OnnxFileError, match='is no whole ONNX model'):
+        open_onnx(path)
+
+
 def test_missing_packages_are_named(linear, tmp_path, monkeypatch):
     real = builtins.__import__
 
