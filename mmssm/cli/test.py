@@ -37,10 +37,11 @@ from mmssm.engine.cli import (
     set_work_dir,
 )
 from mmssm.utils.errors import UsageError, UserError
+from mmssm.utils.whole_files import write_atomically
 
 
 class SaveMetricsHook(Hook):
-    """Writes the metrics of a test to a file."""
+    """Writes the metrics of a test to a file, which is whole or not there."""
 
     priority = 'LOWEST'
 
@@ -51,8 +52,11 @@ class SaveMetricsHook(Hook):
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
         """Writes them."""
-        if metrics is not None:
-            mmengine.dump(metrics, self.path)
+        if metrics is None:
+            return
+        text = mmengine.dump(metrics, file_format=Path(self.path).suffix[1:])
+        data = text if isinstance(text, bytes) else text.encode()
+        write_atomically(self.path, data)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -225,6 +225,7 @@ def test_what_finds_hands_is_used(tmp_path, network, monkeypatch, capsys):
         ['a.png', *BOXES, '--side', 'middle'],
         ['a.png', '--det-config', 'c.py'],
         ['a.png', *BOXES, '--batch-size', '0'],
+        ['a.png', *BOXES, '--focal-length', '-5'],
         [],
     ],
 )

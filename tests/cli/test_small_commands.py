@@ -17,9 +17,11 @@ def test_list(capsys):
     text = said(capsys, 'list')
     assert '\nhand_mesh:\n* hamba-small-synthhand ' in text
     assert text.splitlines()[0] == 'body_3d_keypoint:'
-    assert 'have weights here' in text.splitlines()[-1]
+    assert text.splitlines()[-1].startswith('models: ')
     assert 'hamba' not in said(capsys, 'list', '--task', 'body_3d_keypoint')
-    assert said(capsys, 'list', '--weights', 'posemamba-s-h36m', status=1)
+    assert main(['list', '--weights', 'posemamba-s-h36m']) == 1
+    printed = capsys.readouterr()
+    assert printed.out == '' and 'none with weights here' in printed.err
 
 
 def test_list_says_all_that_is_known(capsys):
@@ -126,5 +128,7 @@ def test_bench_of_what_cannot_be(capsys, wrong):
 def test_bench_of_a_model_that_is_none(capsys):
     assert main(['bench', 'posmamba-mocap']) == 1
     assert 'did you mean' in capsys.readouterr().err
+    assert main(['bench', 'ops', '--device', 'warp']) == 1
+    assert 'no device' in capsys.readouterr().err
     assert main(['bench', 'posemamba-mocap-27frm', '--input-shape', '9', '5', '3']) == 1
     assert 'posemamba-mocap-27frm' in capsys.readouterr().err
