@@ -162,6 +162,8 @@ def main(args: argparse.Namespace) -> int:
     """
     _check_suffix('--out', args.out, ('.json', '.yaml', '.yml', '.pkl', '.pickle'))
     _check_suffix('--dump', args.dump, ('.pkl', '.pickle'))
+    for path in filter(None, (args.out, args.dump)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)  # not after the work
     with messages_for_users():
         choose_weights(args)
         config = merge_args(preflight.read_config(args.config), args)

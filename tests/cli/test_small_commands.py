@@ -59,16 +59,21 @@ def test_converters_are_listed_by_what_they_do(capsys):
 def test_a_converter_is_run_with_its_arguments(capsys, tmp_path, monkeypatch):
     script = tmp_path / 'mine.py'
     script.write_text(
-        '"""Mine."""\nimport sys\n'
-        'if __name__ == "__main__":\n'
-        '    print(sys.argv[1:])\n'
+        '"""Mine."""\nimport argparse, sys\n'
+        'def main():\n'
+        '    print(sys.argv[1:], argparse.ArgumentParser().prog)\n'
+        '    if sys.argv[-1] == "none.bin":\n'
+        '        open("none.bin")\n'
         '    sys.exit({"two": 2, "text": "error: not so"}.get(sys.argv[-1]))\n'
     )
     monkeypatch.setattr(convert, 'converters', lambda: {'mine': script})
-    assert said(capsys, 'convert', 'mine', 'a', '--b') == "['a', '--b']\n"
+    printed = said(capsys, 'convert', 'mine', 'a', '--b')
+    assert printed == "['a', '--b'] mmssm convert mine\n"
     said(capsys, 'convert', 'mine', 'two', status=2)
     assert main(['convert', 'mine', 'text']) == 1
     assert capsys.readouterr().err == 'error: not so\n'
+    assert main(['convert', 'mine', 'none.bin']) == 1
+    assert "No such file or directory: 'none.bin'" in capsys.readouterr().err
 
 
 def test_a_converter_that_does_not_exist(capsys):
