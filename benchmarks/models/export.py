@@ -125,8 +125,7 @@ def build(config_path: str) -> nn.Module:
     """A model of a config, with random weights and samples beside their places."""
     config = preflight.read_config(str(resolve_config(config_path)))
     config.model.backbone.pop('init_cfg', None)  # weights of ImageNet
-    if 'mano' in config.model.head:  # MANO's file does not ship
-        config.model.head.mano.model = 'free_hand'
+    config.model.head.get('mano', {}).pop('model', None)  # MANO's file does not ship
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
         model = MODELS.build(config.model).eval()
