@@ -1,5 +1,7 @@
 """Lifting frame by frame: as all at once, missing joints, several people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from mmssm.apis.streaming import StreamingLifter
 from mmssm.datasets import MocapDataset
 from mmssm.geometry.root_placement import BONES_PER_STATURE
 from mmssm.structures import h36m
+from mmssm.structures.tracks import KeypointTrack
 from mmssm.utils.errors import UserError
 
 ALIAS = 'posemamba-mocap-causal-27frm'
@@ -129,6 +132,36 @@ def test_the_inferencer_gives_the_same_at_once_and_as_frames_come(flip_test):
         assert_allclose(person.keypoints_3d[:5], early, atol=1e-5)
         later = np.stack([step.keypoints[row] for step in steps])
         assert_array_equal(person.keypoints[20:], later[20:])
+
+
+@pytest.mark.parametrize('gap', [9, 30])
+def test_people_come_and_go_in_a_stream(gap):
+    whole = walkers.sequence(50)
+    track = whole.tracks[0]
+    rows = np.r_[3:12, 12 + gap : 50]
+    seen = KeypointTrack(7, rows, track.keypoints[rows], track.scores[rows])
+    infer = PoseLifterInferencer(ALIAS, device='cpu', flip_test=False, place_root=True)
+    frames = list(infer.stream(replace(whole, tracks=[seen])))
+    assert [frame.number for frame in frames] == list(range(50))
+    there = [frame for frame in frames if frame.persons]
+    assert [frame.number for frame in there] == rows.tolist()
+    for frame in there:
+        (person,) = frame.persons
+        assert person.track_id == 7 and not person.filled.any()
+        assert np.isfinite(person.keypoints_camera).all()
+    alone = StreamingLifter(infer.lifter, walkers.SIZE)
+    again = alone.step(track.keypoints[None, rows[9]], track.scores[None, rows[9]])
+    same = np.allclose(there[9].persons[0].keypoints_3d, again.keypoints_3d)
+    assert same == (gap > infer.gaps.max_gap)
+
+
+def test_a_causal_model_has_neither_windows_nor_latency():
+    infer = PoseLifterInferencer(ALIAS, device='cpu')
+    with pytest.raises(ValueError, match=r'never looks ahead .* leave out latency'):
+        next(infer.stream(walkers.sequence(2), latency=5))
+    assert len(list(infer.stream(walkers.sequence(2), latency=0))) == 2
+    with pytest.raises(ValueError, match='has no windows: leave out window'):
+        PoseLifterInferencer(ALIAS, device='cpu', window=9)
 
 
 def test_missing_joints_stay_where_they_were():
