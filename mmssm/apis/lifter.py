@@ -73,12 +73,10 @@ class Lifter:
             raise ValueError(f'stature must be positive metres or None, got {stature}')
         self.stature = stature
         self.dtype = find_dtype(dtype, DTYPES)
+        self.model: Any
+        self.weights: Path | None
         config = self._load(model, weights)
         self.codec = self._find_codec()
-        if config:
-            preflight.check_weights(
-                self.model, preflight.read_checkpoint(self.weights), self.weights
-            )
         if device is not None or not isinstance(model, nn.Module):
             self.model.to(find_device(device))
         self.model.eval()
@@ -97,7 +95,7 @@ class Lifter:
         )
 
     def _load(self, model: str | Path | nn.Module, weights: str | Path | None) -> Any:
-        """Finds the network; returns its config, which does not bring the weights."""
+        """Finds the network with its weights; returns the config that it is from."""
         if isinstance(model, nn.Module):
             self.name, self.weights, self.model = type(model).__name__, None, model
             return {}
@@ -109,6 +107,10 @@ class Lifter:
         self.name, self.weights = resolved.name, resolved.weights
         config = preflight.read_config(str(resolved.config))
         self.model = self._build(config)
+        self._find_codec()  # says more than weights that do not fit
+        preflight.check_weights(
+            self.model, preflight.read_checkpoint(resolved.weights), resolved.weights
+        )
         return config
 
     def _build(self, config: Any) -> Any:
@@ -124,7 +126,7 @@ class Lifter:
             return MODELS.build(config.model)
 
     def _find_codec(self) -> MotionBERTLabel:
-        codec = getattr(getattr(self.model, 'head', None), 'decoder', None)
+        codec: Any = getattr(getattr(self.model, 'head', None), 'decoder', None)
         if type(codec) is not MotionBERTLabel or codec.num_keypoints != h36m.NUM_JOINTS:
             found = type(codec).__name__
             joints = getattr(codec, 'num_keypoints', '?')

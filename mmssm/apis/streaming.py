@@ -193,18 +193,17 @@ class StreamingLifter:
         Raises:
             ValueError: If the number of people, or the model, is another one.
         """
-        tensors = dict(tensors)
-        found = {name: tensors.pop(name, None) for name in self._arrays()}
+        network = dict(tensors)
         for name, own in self._arrays().items():
-            tensor = found[name]
+            tensor = network.pop(name, None)
             if tensor is None or tensor.shape != own.shape:
                 raise ValueError(
                     f'{name} must be {own.shape}, got '
                     f'{None if tensor is None else tuple(tensor.shape)}'
                 )
-        self._state.load_state_dict(tensors)
+        self._state.load_state_dict(network)
         for name, own in self._arrays().items():
-            own[:] = found[name].cpu().numpy()
+            own[:] = tensors[name].cpu().numpy()
 
     def _arrays(self) -> dict[str, NDArray]:
         return {'places': self._places, 'missing': self._missing, 'away': self._away}
