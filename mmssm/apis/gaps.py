@@ -191,7 +191,7 @@ def fill(
     for joint in range(points.shape[1]):
         keep[:, joint] |= found[:, joint] & _long_runs(~good[:, joint], gaps.max_gap)
         _interpolate(points[:, joint], keep[:, joint])
-    _borrow(points, np.atleast_1d(keep.any(axis=0)), parents)
+    borrow(points, np.atleast_1d(keep.any(axis=0)), parents)
     return Clip(
         first=int(frames[0]),
         keypoints=points,
@@ -221,10 +221,16 @@ def _interpolate(points: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
         )
 
 
-def _borrow(
+def borrow(
     points: NDArray[np.float32], known: NDArray[np.bool_], parents: Sequence[int]
 ) -> None:
-    """Puts joints that are nowhere in a clip onto their nearest relatives."""
+    """Puts joints that are nowhere in a clip onto their nearest relatives.
+
+    Args:
+        points: ``(T, J, 2)``, changed in place.
+        known: ``(J,)``: joints that are there; at least one.
+        parents: Parent of each joint, -1 for the root.
+    """
     placed = known.copy()
     pending = [joint for joint in range(len(parents)) if not placed[joint]]
     while pending:
