@@ -12,10 +12,10 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from mmssm.inputs.frames import Frames
+from mmssm.inputs.frontends.mediapipe_pose import MediapipePose
+from mmssm.inputs.frontends.mmpose_models import MMPosePeople
 from mmssm.inputs.keypoint_files import looks_like_keypoints, read_keypoints
 from mmssm.inputs.people import People, bboxes_around
-from mmssm.inputs.pose2d.mediapipe_pose import MediapipePose
-from mmssm.inputs.pose2d.mmpose_models import MMPosePeople
 from mmssm.inputs.tracking import PersonTracker, TrackBuilder
 from mmssm.structures.joint_sets import get_joint_set
 from mmssm.structures.tracks import KeypointSequence

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.inputs.frontends.network import MissingPackage
 from mmssm.inputs.people import People, bboxes_around
-from mmssm.inputs.pose2d.network import MissingPackage
 from mmssm.structures.joint_sets import JOINT_SETS, get_joint_set, joint_set_of
 from mmssm.utils.errors import UserError
 

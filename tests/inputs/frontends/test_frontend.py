@@ -6,8 +6,8 @@ import pytest
 from helpers.walking import IMAGE_SIZE, from_behind, in_joint_set, walk
 
 from mmssm.inputs import KeypointFileError, open_frames, pose2d, write_keypoints
-from mmssm.inputs.pose2d import MMPosePeople, Pose2DFrontend, frontend, mmpose_models
-from mmssm.inputs.pose2d.network import MissingPackage
+from mmssm.inputs.frontends import MMPosePeople, Pose2DFrontend, frontend, mmpose_models
+from mmssm.inputs.frontends.network import MissingPackage
 from mmssm.structures.joint_sets import get_joint_set
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.errors import UserError
