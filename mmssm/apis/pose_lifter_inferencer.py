@@ -73,7 +73,7 @@ class PoseLifterInferencer:
             PyTorch's); the last two are for matrix products, scans keep float32.
         batch_size: Windows that are lifted at once, over time and people.
         frontend: What finds the 2D joints of frames: a name of
-            :func:`mmssm.inputs.pose2d.pose2d` (``'mediapipe'``, a model of MMPose's,
+            :func:`mmssm.inputs.pose2d` (``'mediapipe'``, a model of MMPose's,
             the path of a keypoint file), or what that returns, or a function from
             :class:`mmssm.inputs.Frames` to
             :class:`~mmssm.structures.tracks.KeypointSequence`.
@@ -502,7 +502,7 @@ def _found(frontend: Any, frames: Frames) -> Iterator[tuple[int, list[Detection]
         raise UserError(
             f'{frontend!r} cannot be used for streams: it has no method stream(frames) '
             'that gives the people of every frame as it comes; see '
-            'mmssm.inputs.pose2d.Pose2DFrontend'
+            'mmssm.inputs.frontends.Pose2DFrontend'
         )
     for people in frontend.stream(frames):
         keypoints, scores = convert_to_h36m(

@@ -266,7 +266,7 @@ def _frontend(args: argparse.Namespace) -> Any:
     from mmssm.inputs import pose2d
 
     if args.keypoints is not None:
-        return pose2d(args.keypoints, joint_set=args.joint_set)
+        return pose2d(args.keypoints, joint_set=args.joint_set, max_gap=args.max_gap)
     if all(_is_keypoints(source) for source in args.inputs):
         return args.frontend
     if args.frontend == 'mediapipe':
