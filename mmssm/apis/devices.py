@@ -24,6 +24,11 @@ def find_device(device: str | torch.device | None) -> torch.device:
             f'the device {device} is a GPU, and PyTorch {torch.__version__} sees none: '
             "take 'cpu', or install a CUDA build of PyTorch and a driver"
         )
+    try:
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).split('. ')[0]
+        raise UserError(f'the device {device!r} cannot be used: {reason}') from error
     return found
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,18 +64,20 @@ def path_atomically(path: str | os.PathLike) -> Iterator[Path]:
 @contextmanager
 def _taking_over(partial: Path, path: Path) -> Iterator[None]:
     """Gives a file its name at the end of the block, or deletes it on an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield
         os.replace(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is none, there is nothing
+            partial.unlink()
         if isinstance(error, UserError):  # it has said what is wrong
             raise
         raise FileNotWrittenError(
             error.errno,
             f'{error.strerror or error}: {path} was not written; earlier files are '
-            'untouched. Make room and run the command again, training with --resume',
+            'untouched. Make room or name another place, and run the command again, '
+            'training with --resume',
         ) from error
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -44,6 +44,12 @@ def test_a_full_disk_is_named(tmp_path):
     assert os.listdir(tmp_path) == ['a.txt']
 
 
+def test_a_folder_that_cannot_be_is_named(tmp_path):
+    (tmp_path / 'file').write_text('no folder')
+    with pytest.raises(FileNotWrittenError, match=r'a\.txt was not written'):
+        write_atomically(tmp_path / 'file' / 'sub' / 'a.txt', b'new')
+
+
 def test_a_writer_that_takes_a_name(tmp_path):
     path = tmp_path / 'sub' / 'clip.mp4'
     with path_atomically(path) as partial:
