@@ -23,12 +23,15 @@ class Placing:
         offsets: ``(3,)`` of each person, metres: where the root stands.
         placed: Whether all roots have been estimated, so that people can stand
             where they were instead.
+        slots: Number of each person's place from the left; people who are never
+            there together may share one.
     """
 
     size: float
     spacing: float
     offsets: list[NDArray[np.float64]]
     placed: bool
+    slots: list[int]
 
 
 def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
@@ -47,6 +50,7 @@ def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
         spacing,
         [np.array([(slot - middle) * room * spacing, 0.0, 0.0]) for slot in slots],
         bool(persons) and all(one.root_position is not None for one in persons),
+        slots,
     )
 
 
