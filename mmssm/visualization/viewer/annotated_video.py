@@ -320,7 +320,7 @@ def _write_outlined(
     scale, font = len(image) / 900, cv2.FONT_HERSHEY_SIMPLEX
     (width, _), _ = cv2.getTextSize(text, font, scale, 2)
     x, y = np.clip([centre[0] - width / 2, centre[1]], -9999, 9999).astype(int).tolist()
-    for ink, thick in (((40, 40, 40), 4), ((255, 255, 255), 2)):
+    for ink, thick in (((40, 40, 40), 5), ((255, 255, 255), 2)):
         cv2.putText(image, text, (x, y), font, scale, ink, thick, cv2.LINE_AA)
 
 

@@ -189,6 +189,7 @@ def _data(
         ],
         'flat_title': 'Over the image' if strip.frames else 'In the image',
         'solid_title': '3D, metres from the wrist',
+        'origin': 'wrist',
         'spacing': round(spacing, 4),
         'limits': scene_limits(points, _HAND_SIZE),
         'hands': _pack_hands(shown, columns),

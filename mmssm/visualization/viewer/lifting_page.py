@@ -133,6 +133,7 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
         ),
         'flat_title': '2D joints over the video' if strip.frames else '2D joints',
         'solid_title': '3D joints, metres',
+        'origin': 'root',
         'people': [
             _pack_person(person)
             | {

@@ -210,11 +210,13 @@ def test_joints_are_drawn_where_a_camera_sees_them(opened, walk):
     picture = page.picture('#solid')
     space = page.run('JSON.parse(document.getElementById("data").textContent).limits')
     low, high = np.array(space['low']), np.array(space['high'])
-    target, reach = (low + high) / 2, np.linalg.norm(high - low) / 2
-    field = np.tan(np.radians(17))
-    points = walk.persons[0].keypoints_3d[0] - target
+    (x, y, z), field = (high - low) / 2, np.tan(np.radians(17))
+    across = np.hypot(x, z)
     height, width = picture.shape[:2]
-    scale = height / 2 / field / (points[:, 2:] + 0.97 * reach / field)
+    assert height == width
+    distance = 1.03 * max(across, y) / field + 0.5 * across
+    points = walk.persons[0].keypoints_3d[0] - (low + high) / 2
+    scale = height / 2 / field / (points[:, 2:] + distance)
     pixels = points[:, :2] * scale + [width / 2, height / 2]
     for joint, color in ((2, RIGHT), (12, LEFT)):
         # between the joints, which have a colour of their own

@@ -67,14 +67,15 @@ class HandPage extends Page {
       lane: number,
       runs: runsOf(frames[number], null),
     }));
-    super(data, tracks, ['x (px)', 'y (px)', 'x (m)', 'y (m)', 'z (m)']);
+    super(data, tracks, coordinateColumns(data.origin).flat());
     this.hands = hands;
     this.others = data.other && new Hands(data.other, data.num_vertices);
     this.faces = unpack(data.faces);
     this.sizes = data.pictures && unpack(data.pictures.sizes);
     this.layers = { flat: new MeshLayer(), solid: new MeshLayer() };
-    this.offer('show', { both: 'mesh and joints', mesh: 'mesh', joints: 'joints' });
-    if (data.other) this.offer('other', { beside: 'beside it', over: 'over it', hidden: 'hidden' });
+    this.offer('show', 'Show', { both: 'mesh and joints', mesh: 'mesh', joints: 'joints' });
+    const shown = { beside: 'beside it', over: 'over it', hidden: 'hidden' };
+    if (data.other) this.offer('other', 'Other result', shown);
   }
 
   imageSize() {

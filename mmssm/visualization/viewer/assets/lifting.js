@@ -43,9 +43,15 @@ class Person {
 class LiftingPage extends Page {
   constructor(data) {
     const people = data.people.map((one) => new Person(one, data.count, data.joints.length));
-    super(data, people, ['x (px)', 'y (px)', 'score', 'x (m)', 'y (m)', 'z (m)', 'filled']);
-    if (data.limits_placed) this.offer('place', { scene: 'in the scene', row: 'side by side' });
-    if (data.error) this.offer('other', { over: 'over it', beside: 'beside it', hidden: 'hidden' });
+    const [pixels, metres] = coordinateColumns(data.origin);
+    const score = ['score', 'confidence of the 2D joint, 0 to 1'];
+    const filled = ['filled', 'interpolated: this joint, or all of the frame'];
+    super(data, people, [...pixels, score, ...metres, filled]);
+    if (data.limits_placed) {
+      this.offer('place', 'Place', { scene: 'in the scene', row: 'side by side' });
+    }
+    const shown = { over: 'over it', beside: 'beside it', hidden: 'hidden' };
+    if (data.error) this.offer('other', 'Other result', shown);
   }
 
   limits() {

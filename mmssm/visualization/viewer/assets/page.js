@@ -23,7 +23,11 @@ function addChips(tracks, choose) {
 class Table {
   constructor(columns, joints, choose) {
     const head = document.querySelector('#readout thead').insertRow();
-    for (const name of ['joint', ...columns]) head.append(titleCell('col', name));
+    for (const [name, hint] of [['joint', 'a click marks it'], ...columns]) {
+      const cell = titleCell('col', name);
+      cell.title = hint;
+      head.append(cell);
+    }
     const body = document.querySelector('#readout tbody');
     this.rows = joints.map((name, joint) => {
       const row = body.insertRow();
@@ -59,6 +63,21 @@ class Table {
     });
     if (this.foot) this.foot.textContent = foot;
   }
+}
+
+/** Names and hints of the columns of pixels, and of those of metres. */
+function coordinateColumns(origin) {
+  return [
+    [
+      ['x (px)', 'to the right in the image'],
+      ['y (px)', 'down in the image'],
+    ],
+    [
+      ['x (m)', `to the right of the ${origin}`],
+      ['y (m)', `below the ${origin}`],
+      ['z (m)', `behind the ${origin}, away from the camera`],
+    ],
+  ];
 }
 
 function titleCell(scope, content) {
@@ -116,7 +135,8 @@ class Page {
     const choose = (joint) => {
       this.pick(this.picked.track, joint === this.picked.joint ? -1 : joint);
     };
-    this.table = new Table(error ? [...columns, 'error (mm)'] : columns, data.joints, choose);
+    const errors = ['error (mm)', `distance to the other result, ${data.origin} on ${data.origin}`];
+    this.table = new Table(error ? [...columns, errors] : columns, data.joints, choose);
     if (error) this.table.addFoot('mean of all joints in this frame');
     this.markChips = addChips(tracks, (track) => this.pick(track, this.picked.joint));
     this.writeTexts();
@@ -127,7 +147,7 @@ class Page {
   }
 
   /** A choice among values, beside the speed; it sets a property of this page. */
-  offer(property, names) {
+  offer(property, title, names) {
     const select = document.createElement('select');
     select.id = `choice-${property}`;
     for (const [value, name] of Object.entries(names)) select.add(new Option(name, value));
@@ -138,7 +158,7 @@ class Page {
     };
     select.addEventListener('change', take);
     const label = document.createElement('label');
-    label.append(`${property[0].toUpperCase()}${property.slice(1)} `, select);
+    label.append(`${title} `, select);
     element('options').append(label);
     take();
   }
@@ -185,6 +205,7 @@ class Page {
       button.addEventListener('click', () => space.look(button.dataset.view));
     }
     for (const one of document.querySelectorAll('.moving')) one.hidden = data.count < 2;
+    element('readout').hidden = !this.tracks.length;
     const [width, height] = data.image_size;
     element('flat').parentElement.style.setProperty('--aspect', width / height);
   }

@@ -1,10 +1,10 @@
 /* The turning view: a camera around a target, the ground, the axes. */
 
 const FIELD = Math.tan((17 * Math.PI) / 180); // of view, half
-const START = { azimuth: -0.6, elevation: 0.2 };
+const START = { azimuth: 0.6, elevation: 0.2 };
 const VIEWS = {
   camera: { azimuth: 0, elevation: 0 },
-  side: { azimuth: -Math.PI / 2, elevation: 0 },
+  side: { azimuth: Math.PI / 2, elevation: 0 },
   top: { azimuth: 0, elevation: 1.55 },
 };
 
@@ -42,7 +42,8 @@ class Space {
     const { low, high } = limits;
     this.limits = limits;
     this.middle = low.map((value, axis) => (value + high[axis]) / 2);
-    this.reach = Math.max(1e-3, Math.hypot(...low.map((v, i) => high[i] - v)) / 2);
+    const [x, y, z] = low.map((value, axis) => Math.max(1e-3, (high[axis] - value) / 2));
+    this.size = { across: Math.hypot(x, z), up: y };
     this.set(START);
   }
 
@@ -50,7 +51,18 @@ class Space {
     this.azimuth = view.azimuth;
     this.elevation = view.elevation;
     this.target = [...this.middle];
-    this.distance = (0.97 * this.reach) / FIELD;
+    this.distance = this.home();
+  }
+
+  /** From how far everything is in sight, however it turns around the vertical. */
+  home() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { across, up } = this.size;
+    const tall = up * Math.cos(this.elevation) + across * Math.sin(Math.abs(this.elevation));
+    const edge = Math.min(width, height) || 1;
+    const needed = Math.max((across * edge) / (width || 1), (tall * edge) / (height || 1));
+    // what comes nearer while it turns grows
+    return (1.03 * needed) / FIELD + 0.5 * across;
   }
 
   reset() {
@@ -64,7 +76,7 @@ class Space {
   }
 
   zoom(factor) {
-    const home = this.reach / FIELD;
+    const home = this.home();
     this.distance = Math.max(0.08 * home, Math.min(8 * home, this.distance * factor));
     this.redraw();
   }
@@ -158,7 +170,7 @@ class Space {
     const [tx, ty, tz] = this.target;
     const [right, down, away] = this.turned(x - tx, y - ty, z - tz);
     const depth = away + this.distance;
-    if (!(depth > 0.02 * this.reach)) return null;
+    if (!(depth > 0.02 * this.size.across)) return null;
     const scale = this.focal / depth;
     return [this.centre[0] + right * scale, this.centre[1] + down * scale, scale];
   }
@@ -227,7 +239,7 @@ class Space {
 
   /** Which way the axes point, in the upper left corner. */
   drawAxes(context) {
-    const [x, y, length] = [84, 46, 26];
+    const [x, y, length] = [100, 50, 40];
     const axes = [
       ['x right', [1, 0, 0], '#c0392b'],
       ['y down', [0, 1, 0], '#2e8b57'],
