@@ -36,9 +36,7 @@ def test_a_full_disk_is_named(tmp_path):
     path = tmp_path / 'a.txt'
     write_atomically(path, b'old')
     with (
-        pytest.raises(
-            FileNotWrittenError, match=r'No space left.*a\.txt was not.*Make room'
-        ),
+        pytest.raises(FileNotWrittenError, match=r'No space left.*a\.txt was not'),
         open_atomically(path),
     ):
         raise OSError(28, 'No space left on device')
