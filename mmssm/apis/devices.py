@@ -23,7 +23,7 @@ def find_device(device: str | torch.device | None) -> torch.device:
                 "none: take 'cpu', or install a CUDA build of PyTorch and a driver"
             )
         torch.empty(0, device=found)
-    except (RuntimeError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f'there is no device {str(device)!r}: {reason}') from error
     return found

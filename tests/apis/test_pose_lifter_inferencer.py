@@ -137,6 +137,17 @@ def test_clips_of_any_length_are_lifted(lift, num_frames):
     assert np.isfinite(result.persons[0].keypoints_3d).all()
 
 
+def test_a_picture_is_lifted_as_well_as_a_clip():
+    """One frame alone, of which a network of clips would make nothing."""
+    lift = inferencer(stature=1.58)
+    errors = []
+    for clip in ('walk', 'run', 'jump'):
+        truth = walkers.film(1, clip)[1]
+        found = lift(walkers.sequence(1, [clip])).persons[0].keypoints_3d
+        errors.append(np.linalg.norm(found - truth + truth[:, :1], axis=-1).mean())
+    assert np.mean(errors) < 0.13
+
+
 def test_other_joint_sets_are_brought_to_this_one(lift):
     joints = 17
     keypoints = np.random.default_rng(0).uniform(100, 900, (5, joints, 2))
