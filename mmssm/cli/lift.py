@@ -247,7 +247,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.keypoints is not None and len(args.inputs) > 1:
         raise UsageError('--keypoints are those of one video, and there are more')
     for source in args.inputs:
-        if '://' in source or source.lower().split(':')[0] == 'webcam':
+        is_camera = source.isdigit() or source.lower().split(':')[0] == 'webcam'
+        if '://' in source or (is_camera and not Path(source).exists()):
             raise UsageError(
                 f'{source} has no end: record it first, or take it with '
                 'PoseLifterInferencer.stream in Python'

@@ -29,8 +29,9 @@ def lift_clips_in_inferencers() -> None:
     with the frames before it, as many as the lifter takes; the last frame of the
     prediction is given out. The frames after it have not been seen then: for results
     that use them too see :class:`mmssm.apis.PoseLifterInferencer`. Where there are not
-    so many, as of an image, the first one is repeated. The clips of lifters that predict one frame of a clip are
-    left as they are, and MotionBERT's, whose config asks for one frame.
+    so many, as of an image, the first one is repeated. The clips of lifters that
+    predict one frame of a clip are left as they are, and MotionBERT's, whose config
+    asks for one frame.
 
     Link: https://github.com/open-mmlab/mmpose/issues/2592,
     https://github.com/open-mmlab/mmpose/issues/2648

@@ -250,6 +250,7 @@ def test_a_damaged_settings_file_is_made_anew(tmp_path, video, front_end):
     ('arguments', 'message'),
     [
         (['webcam:0'], 'has no end'),
+        (['0'], 'has no end'),
         (['a.mp4', 'b.mp4', '--keypoints', 'c.json'], 'those of one video'),
         (['HERE', '--batch-size', '0'], '--batch-size is 1 or more'),
         (['HERE', '--stature', '-1'], 'are positive'),

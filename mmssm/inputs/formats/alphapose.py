@@ -1,7 +1,7 @@
 """AlphaPose: COCO's results with names of images, ``box``, and ``idx`` for tracks."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmssm.inputs.formats import coco
@@ -32,7 +32,7 @@ def _says_nothing(frames: list[int], numbers: list[int | None]) -> bool:
     return len(set(numbers)) == 1 and len(set(pairs)) < len(pairs)
 
 
-def write(sequence: KeypointSequence) -> bytes:
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
     """The sequence as AlphaPose writes a video: images are ``0.jpg``, ``1.jpg``, ..."""
     entries = []
     for track, row, frame in coco.in_order(sequence):
@@ -45,4 +45,4 @@ def write(sequence: KeypointSequence) -> bytes:
         if track.bboxes is not None:
             entry['box'] = coco.box_with_size(track.bboxes[row])
         entries.append(entry)
-    return json.dumps(entries).encode()
+    yield json.dumps(entries).encode()
