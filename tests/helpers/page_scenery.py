@@ -41,11 +41,8 @@ _VALUES = {
             _of_mmpose(MOTIONBERT)
         )
     },
-    'docs/datasets/human36m.md': _A_LIFTER,
-    'docs/looking_inside.md': _A_LIFTER,
     'docs/models/df_mamba.md': _A_LIFTER,
     'docs/models/vmamba.md': _A_LIFTER,
-    'docs/robustness.md': _A_LIFTER,
 }
 
 
