@@ -97,9 +97,14 @@ class Cuda(NamedTuple):
 
     @property
     def libraries(self) -> list[Path]:
-        """Folders that may hold the toolkit's libraries."""
-        root = self.nvcc.resolve().parents[1]
-        return [root / 'lib64', root / 'lib', *sorted(root.glob('targets/*/lib'))]
+        """Folders of the toolkit's libraries, as its compiler names them.
+
+        The compiler may be a script or a link, far from the toolkit.
+        """
+        said = _run([str(self.nvcc), '--dryrun', 'any.cu']).splitlines()
+        lines = [line for line in said if line.startswith('#$ LIBRARIES=')]
+        words = shlex.split(lines[0].partition('=')[2]) if lines else []
+        return [Path(word[2:]) for word in words if word.startswith('-L')]
 
     def describe(self) -> str:
         """Says in one line what is compiled for CUDA, or why nothing is."""
@@ -323,7 +328,7 @@ def _cuda_link_flags(cuda: Cuda) -> list[str]:
 
 
 def _run(command: list[str]) -> str:
-    """Runs one command and returns what it printed.
+    """Runs one command and returns what it printed, errors last.
 
     Raises:
         BuildError: If it fails, with the end of what it said.
@@ -336,4 +341,4 @@ def _run(command: list[str]) -> str:
         raise BuildError(
             f'{shlex.join(command)} failed:\n{done.stderr.strip()[-4000:]}'
         )
-    return done.stdout
+    return done.stdout + done.stderr

@@ -28,12 +28,17 @@ def fake_nvcc(
     says='Cuda compilation tools, release 13.0, V13.0.88',
     knows=('80', '90', '100', '110', '120'),
 ):
+    """A script, as some machines have in the place of the compiler."""
     nvcc = folder / 'bin' / 'nvcc'
     nvcc.parent.mkdir()
     archs = ' '.join(f'compute_{number}' for number in knows)
-    nvcc.write_text(
-        f'#!/bin/sh\n[ $1 = --list-gpu-arch ] && echo {archs} || echo "{says}"\n'
-    )
+    nvcc.write_text(f"""#!/bin/sh
+case $1 in
+    --list-gpu-arch) echo {archs};;
+    --dryrun) echo '#$ LIBRARIES=  "-L{folder}/stubs" "-L{folder}/lib"' >&2;;
+    *) echo "{says}";;
+esac
+""")
     nvcc.chmod(0o755)
     return nvcc
 
@@ -45,7 +50,7 @@ def test_a_toolkit_that_fits(monkeypatch, tmp_path):
     cuda = _build.find_cuda('13.2')
     assert cuda == (None, nvcc, '13.0', ('8.0', '9.0+PTX'))
     assert cuda.describe() == 'CUDA 13.0 for 8.0 9.0+PTX'
-    assert tmp_path / 'lib64' in cuda.libraries
+    assert cuda.libraries == [tmp_path / 'stubs', tmp_path / 'lib']
 
 
 def test_toolkits_that_do_not_fit(monkeypatch, tmp_path):

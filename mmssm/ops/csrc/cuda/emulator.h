@@ -135,22 +135,17 @@ class Emulator {
     }
     for (Fiber& fiber : fibers_) {
       fiber.stack.reset(new char[kStack]);
-      fiber.watched = watch::make();
-    }
-    watch::leave(this);
-  }
-  ~Emulator() {
-    watch::arrive(this);
-    for (Fiber& fiber : fibers_) {
-      watch::drop(fiber.watched);
     }
   }
+  ~Emulator() { watch::arrive(&end_); }
   Emulator(const Emulator&) = delete;
 
   // Runs one block. Shared memory is NaN at first, as is what a kernel never wrote.
   void run(
       int64_t index, int64_t shared,
       const std::function<void(const EmulatedBlock&)>& body) {
+    // Blocks know what was before the launch, and not each other.
+    watch::leave(&begin_);
     const watch::Pause pause;
     body_ = &body;
     index_ = index;
@@ -160,6 +155,7 @@ class Emulator {
     for (int i = 0; i < int(fibers_.size()); ++i) {
       Fiber& fiber = fibers_[size_t(i)];
       fiber.is_done = false;
+      fiber.watched = watch::make();
       std::fill_n(fiber.meetings, int(kMeetings), 0);
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = fiber.stack.get();
@@ -179,6 +175,9 @@ class Emulator {
       }
     }
     Fence::check(shared_, shared);
+    for (Fiber& fiber : fibers_) {
+      watch::drop(fiber.watched);
+    }
 #if !defined(__SANITIZE_THREAD__)
     memory_.clear();
 #endif
@@ -278,20 +277,23 @@ class Emulator {
   }
 
   void work(int thread) {
-    watch::arrive(this);
+    watch::arrive(&begin_);
     (*body_)(EmulatedBlock{this, thread});
-    watch::leave(this);
-    const watch::Pause pause;
+    watch::leave(&end_);
     Fiber& fiber = fibers_[size_t(thread)];
-    fiber.is_done = true;
-    --left_;
-    ++progress_;
+    {
+      const watch::Pause pause;
+      fiber.is_done = true;
+      --left_;
+      ++progress_;
+    }
     switch_to(&fiber.context, &main_, main_watched_);
   }
 
   const std::function<void(const EmulatedBlock&)>* body_ = nullptr;
   int64_t index_ = 0, progress_ = 0;
   int left_ = 0;
+  char begin_, end_;
   ucontext_t main_;
   void* main_watched_ = watch::current();
   char* shared_ = nullptr;
@@ -343,10 +345,11 @@ class EmulatedLauncher {
 
   template <class Kernel>
   void launch(int64_t blocks, int64_t shared, const typename Kernel::Args& args) const {
+    const std::function<void(const EmulatedBlock&)> body =
+        [&](const EmulatedBlock& block) { Kernel::run(block, args); };
     Emulator emulator(Kernel::kThreads);
     for (int64_t i = 0; i < blocks; ++i) {
-      emulator.run(
-          i, shared, [&](const EmulatedBlock& block) { Kernel::run(block, args); });
+      emulator.run(i, shared, body);
     }
     for (const auto& [inside, bytes] : memory_) {
       Fence::check(inside, bytes);
