@@ -1,5 +1,6 @@
 """Files that are whole or not there at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -65,23 +66,22 @@ def path_atomically(path: str | os.PathLike) -> Iterator[Path]:
 def _taking_over(partial: Path, path: Path) -> Iterator[None]:
     """Gives a file its name at the end of the block, or deletes it on an error."""
     try:
+        if path.exists() and not path.is_file():  # a folder, /dev/stdout
+            raise OSError(errno.EEXIST, 'there is something that is no plain file')
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
         os.replace(partial, path)
-    except OSError as error:
-        with suppress(OSError):  # where the folder is none, there is nothing
+    except BaseException as error:
+        with suppress(OSError):
             partial.unlink()
-        if isinstance(error, UserError):  # it has said what is wrong
+        # one of ours has said what is wrong
+        if isinstance(error, UserError) or not isinstance(error, OSError):
             raise
         raise FileNotWrittenError(
             error.errno,
             f'{error.strerror or error}: {path} was not written; earlier files are '
-            'untouched. Make room or name another place, and run the command again, '
-            'training with --resume',
+            'untouched. Make room, or choose another place, and run the command again',
         ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     _sync_folder(path.parent)
 
 
