@@ -158,7 +158,7 @@ def _data(
     data: dict[str, Any] = {
         'subtitle': _subtitle(result, other),
         'legend': [
-            {'name': name[:-1].replace('_', ' '), 'color': color}
+            {'name': name[:-1].removesuffix('_finger'), 'color': color}
             for name, color in zip(
                 hand_joints.JOINT_NAMES[1::4], FINGER_COLORS, strict=True
             )
