@@ -25,6 +25,7 @@ from mmssm.visualization.scene import (
 )
 
 from .hand_columns import all_columns, columns_of
+from .limits import box_around, finite_points
 from .page import IMAGES_PER_SECOND
 from .palette import body_skeleton, lighter, link_colors, rgb, track_color
 from .pictures import Video, check_image, read_frames
@@ -38,7 +39,8 @@ LEAST_HEIGHT, LARGEST_HEIGHT, LARGEST_WIDTH = 360, 720, 1280
 _INCHES = 4.2
 """Edge of the 3D panel for matplotlib, which sets the size of its letters."""
 
-_BODY = np.array([[-0.85, -0.85, -0.85], [0.85, 0.85, 0.85]])
+_BODY_SIZE = 1.7
+_BODY = _BODY_SIZE / 2 * np.array([[-1, -1, -1], [1, 1, 1]])
 """What the box holds if nobody was found, metres."""
 
 _SHIFT = 3
@@ -195,15 +197,16 @@ class _Stage:
     def __init__(
         self, scenes: list[NDArray], edge: int, azimuth: float, elevation: float
     ) -> None:
-        points = np.concatenate([scene.reshape(-1, 3) for scene in scenes] or [_BODY])
-        if not np.isfinite(points).all(-1).any():
-            points = _BODY
+        points = finite_points(
+            np.concatenate([scene.reshape(-1, 3) for scene in scenes] or [_BODY])
+        )
+        low, high = box_around(points if len(points) else _BODY, _BODY_SIZE)
         figure = Figure(figsize=(_INCHES, _INCHES), dpi=edge / _INCHES)
         figure.subplots_adjust(-0.01, 0.03, 0.93, 1.0)
         self._axes = cast(Axes3D, figure.add_subplot(projection='3d'))
-        cube = cube_around(points)
+        cube = cube_around(np.stack([low, high]))
         # people stand on the ground, rather than hover in the middle of the box
-        cube[2] += np.nanmin(points[:, 2]) - cube[2, 0]
+        cube[2] += low[2] - cube[2, 0]
         prepare_axes_3d(self._axes, cube, azimuth, elevation)
         picture = render(figure)[..., ::-1]
         self._height = len(picture)
