@@ -289,7 +289,8 @@ def _notes(
         notes.append('No hand was found.')
     notes.append(
         'Axes of the camera: x right, y down, z forward; places in metres from the '
-        'wrist. Hands stand next to one another, not where they are in the scene.'
+        'wrist. Hands stand next to one another, not where they are in the scene. '
+        'Frames count from 0.'
     )
     if stride > 1:
         notes.append(f'To bound the size of the page, one frame in {stride} is shown.')

@@ -216,7 +216,7 @@ def _notes(
         notes.append('Nobody was found.')
     notes.append(
         'Axes of the camera: x right, y down, z forward. The ground is drawn at the '
-        'height of the lowest joints, level with the camera.'
+        'height of the lowest joints, level with the camera. Frames count from 0.'
     )
     if placed:
         notes.append('People stand where the estimated root positions put them.')

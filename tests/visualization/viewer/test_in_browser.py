@@ -317,7 +317,10 @@ def test_whom_only_the_other_has_is_drawn_in_grey(opened, walk):
         assert grey[0] > grey[1] + 50
 
 
-HOSTILE = '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'
+HOSTILE = (
+    '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'
+    '\u2028\u2029\u202e\N{CJK UNIFIED IDEOGRAPH-624B}\N{WAVING HAND SIGN}${title}'
+)
 
 
 def test_hostile_names_are_only_text(opened):
