@@ -26,8 +26,8 @@ class Gaps:
     Attributes:
         min_score: Joints below this confidence are missing.
         max_gap: Longest run of frames over which something is interpolated. A joint
-            that is missing for longer keeps what the detector guessed, if it did. A
-            person missing for longer is lifted in pieces.
+            that is missing for longer, or in all of a clip, keeps what the detector
+            guessed, if it did. A person missing for longer is lifted in pieces.
 
     Raises:
         ValueError: A value is out of its range.
@@ -189,7 +189,8 @@ def fill(
     good = found & (confidence >= gaps.min_score)
     keep = good.copy()
     for joint in range(points.shape[1]):
-        keep[:, joint] |= found[:, joint] & _long_runs(~good[:, joint], gaps.max_gap)
+        longest = gaps.max_gap if good[:, joint].any() else 0
+        keep[:, joint] |= found[:, joint] & _long_runs(~good[:, joint], longest)
         _interpolate(points[:, joint], keep[:, joint])
     borrow(points, np.atleast_1d(keep.any(axis=0)), parents)
     return Clip(

@@ -159,10 +159,18 @@ class Lifter:
         Returns:
             ``(N, T, J, 3)`` float32, metres, axes of the camera, relative to the
             root.
+
+        One frame alone is taken for a person who stands still for a whole window: a
+        network that has only seen clips makes nothing of a single frame.
         """
+        is_alone = joints.shape[1] == 1 and not self.is_causal
+        if is_alone:
+            joints = np.repeat(joints, self.num_frames, axis=1)
         inputs = self.encode(joints, image_size)
         with torch.inference_mode(), self._autocast():
             outputs = self._forward(inputs)
+        if is_alone:
+            outputs = outputs[:, self.num_frames // 2, None]
         return self.decode(outputs, image_size)
 
     def lift_on(self, joints: NDArray, image_size: tuple[int, int]) -> NDArray:
