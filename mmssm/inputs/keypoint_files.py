@@ -47,7 +47,7 @@ from mmssm.structures.joint_sets import JOINT_SETS, get_joint_set, joint_set_of
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.annotation_files import read_json
 from mmssm.utils.errors import UserError
-from mmssm.utils.whole_files import write_atomically
+from mmssm.utils.whole_files import open_atomically
 
 FORMATS = ('mmpose', 'coco', 'alphapose', 'h36m')
 """The formats, besides ``'auto'``."""
@@ -167,7 +167,9 @@ def write_keypoints(
     if (suffix == '.npz') != (format == 'h36m'):
         wanted = '.npz' if format == 'h36m' else '.json'
         raise KeypointFileError(f'{path}: a file of {format} must end in {wanted}')
-    write_atomically(path, _WRITERS[format](sequence))
+    with open_atomically(path) as file:
+        for piece in _WRITERS[format](sequence):
+            file.write(piece)
 
 
 _WRITERS = {

@@ -5,7 +5,7 @@ of OpenPose: COCO's in another order and the neck, which is left out.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmssm.inputs.formats import coco
@@ -80,7 +80,7 @@ def _says_nothing(frames: list[int], numbers: list[int | None]) -> bool:
     return len(set(numbers)) == 1 and len(set(pairs)) < len(pairs)
 
 
-def write(sequence: KeypointSequence) -> bytes:
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
     """The sequence as AlphaPose writes a video: images are ``0.jpg``, ``1.jpg``, ..."""
     entries = []
     for track, row, frame in coco.in_order(sequence):
@@ -93,4 +93,4 @@ def write(sequence: KeypointSequence) -> bytes:
         if track.bboxes is not None:
             entry['box'] = coco.box_with_size(track.bboxes[row])
         entries.append(entry)
-    return json.dumps(entries).encode()
+    yield json.dumps(entries).encode()

@@ -7,7 +7,7 @@ COCO-WholeBody has the joints of feet, face and hands in lists of their own.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -190,7 +190,7 @@ def _category_names(data: Mapping) -> list[str]:
     return names if isinstance(names, list) else []
 
 
-def write(sequence: KeypointSequence) -> bytes:
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
     """The sequence as results: ``image_id`` is the number of the frame."""
     entries = []
     for track, row, frame in in_order(sequence):
@@ -203,7 +203,7 @@ def write(sequence: KeypointSequence) -> bytes:
         if track.bboxes is not None:
             entry['bbox'] = box_with_size(track.bboxes[row])
         entries.append(entry)
-    return json.dumps(entries).encode()
+    yield json.dumps(entries).encode()
 
 
 def in_order(sequence: KeypointSequence) -> list[tuple[KeypointTrack, int, int]]:

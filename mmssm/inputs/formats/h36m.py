@@ -10,6 +10,7 @@ Some demos fill such files with left and right swapped; see
 """
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def _fps(path: str, fps: NDArray | None) -> float | None:
     return float(fps)
 
 
-def write(sequence: KeypointSequence) -> bytes:
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
     """The sequence as ``.npz``, brought to Human3.6M's joints."""
     sequence = to_h36m(sequence)
     shape = (len(sequence.tracks), sequence.num_frames, h36m.NUM_JOINTS, 3)
@@ -120,4 +121,4 @@ def write(sequence: KeypointSequence) -> bytes:
         image_size=np.array(sequence.image_size, np.int64),
         fps=np.float64(sequence.fps),
     )
-    return file.getvalue()
+    yield file.getvalue()

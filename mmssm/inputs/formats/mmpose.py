@@ -7,7 +7,7 @@ and, as an addition of this package and of trackers, ``track_id``.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from mmssm.inputs.formats.rows import (
 )
 from mmssm.inputs.frames import natural_order
 from mmssm.structures.joint_sets import get_joint_set
-from mmssm.structures.tracks import KeypointSequence
+from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.annotation_files import read_json, require_keys, require_list
 
 
@@ -102,29 +102,35 @@ def read_folder(folder: Path, images: Sequence[str | int] | None) -> Contents:
     return Contents(rows, num_frames=len(files if images is None else images))
 
 
-def write(sequence: KeypointSequence) -> bytes:
-    """The sequence as a demo of MMPose would write it, with frames from 0."""
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
+    """The sequence as a demo of MMPose would write it, with frames from 0.
+
+    Frame by frame: lists of numbers take many times the room of the tracks.
+    """
     joints = get_joint_set(sequence.joint_set)
-    frames = []
-    for frame in range(sequence.num_frames):
-        people = []
-        for track, row in sequence.people_in(frame):
-            person: dict[str, Any] = {
-                'track_id': int(track.track_id),
-                'keypoints': np.nan_to_num(track.keypoints[row]).tolist(),
-                'keypoint_scores': track.scores[row].tolist(),
-            }
-            if track.bboxes is not None:
-                person['bbox'] = [track.bboxes[row].tolist()]
-            people.append(person)
-        frames.append({'frame_id': frame, 'instances': people})
     meta = {
         'dataset_name': joints.name,
         'keypoint_id2name': dict(enumerate(joints.joint_names)),
         'image_size': list(sequence.image_size),
         'fps': sequence.fps,
     }
-    return json.dumps({'meta_info': meta, 'instance_info': frames}).encode()
+    yield f'{{"meta_info": {json.dumps(meta)}, "instance_info": ['.encode()
+    for frame in range(sequence.num_frames):
+        people = [_instance(track, row) for track, row in sequence.people_in(frame)]
+        text = json.dumps({'frame_id': frame, 'instances': people})
+        yield (f', {text}' if frame else text).encode()
+    yield b']}'
+
+
+def _instance(track: KeypointTrack, row: int) -> dict[str, Any]:
+    person: dict[str, Any] = {
+        'track_id': int(track.track_id),
+        'keypoints': np.nan_to_num(track.keypoints[row]).tolist(),
+        'keypoint_scores': track.scores[row].tolist(),
+    }
+    if track.bboxes is not None:
+        person['bbox'] = [track.bboxes[row].tolist()]
+    return person
 
 
 def _row(path: str, where: str, frame: int, person: Any) -> Row:
