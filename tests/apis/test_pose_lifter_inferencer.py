@@ -394,7 +394,7 @@ def test_impossible_latencies_are_refused(lift, latency):
         ({'model': 'hamba-small-synthhand'}, UserError, 'is no lifter'),
         ({'weights': 'none.pth'}, MissingWeightsError, 'no file of weights none'),
         ({'device': 'cuba'}, UserError, "no device 'cuba'"),
-        ({'device': 'mps'}, UserError, "no device 'mps'"),
+        ({'device': 'mps'}, UserError, "'mps' cannot be used"),
         ({'dtype': 'int8'}, ValueError, 'dtype is one of float32'),
         ({'batch_size': 0}, ValueError, 'batch_size must be 1 or more'),
         ({'batch_size': 2.5}, TypeError, 'float'),
