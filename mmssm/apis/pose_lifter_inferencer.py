@@ -25,8 +25,15 @@ from mmssm.utils.errors import UserError
 
 from .gaps import Clip, Gaps, clips_of
 from .lifter import Lifter
-from .lifting_stream import Detection, LiftedPerson, stream_blended, stream_prompt
+from .lifting_stream import (
+    Detection,
+    LiftedPerson,
+    stream_blended,
+    stream_prompt,
+    stream_steps,
+)
 from .results import PERSON_ARRAYS, LiftingResult, PersonResult
+from .streaming import StreamingLifter
 from .windows import Windows, lift_clips
 
 Frontend = Callable[[Frames], KeypointSequence]
@@ -68,11 +75,12 @@ class PoseLifterInferencer:
             PyTorch's); the last two are for matrix products, scans keep float32.
         batch_size: Windows that are lifted at once, over time and people.
         frontend: What finds the 2D joints of frames: a name of
-            :func:`mmssm.inputs.pose2d.pose2d` (``'mediapipe'``, a model of MMPose's,
+            :func:`mmssm.inputs.pose2d` (``'mediapipe'``, a model of MMPose's,
             the path of a keypoint file), or what that returns, or a function from
             :class:`mmssm.inputs.Frames` to
             :class:`~mmssm.structures.tracks.KeypointSequence`.
-        window: Frames in a window; None: what the model was trained with.
+        window: Frames in a window; None: what the model was trained with. A causal
+            model has none.
         overlap: Frames that a window shares with the next; None: half of them.
         flip_test: Whether mirrored windows are lifted too and the mean is taken, at
             twice the cost; None: as the model's config says.
@@ -131,6 +139,11 @@ class PoseLifterInferencer:
 
     def _windows(self, window: int | None, overlap: int | None) -> Windows:
         longest = self.lifter.num_frames
+        if self.lifter.is_causal and (window, overlap) != (None, None):
+            raise ValueError(
+                f'{self.name} goes frame by frame and has no windows: leave out window '
+                f'and overlap, got {window} and {overlap}'
+            )
         if window is not None and window > longest and not self.lifter.can_stretch:
             raise ValueError(
                 f'{self.name} was trained with windows of {longest} frames, and window '
@@ -295,10 +308,10 @@ class PoseLifterInferencer:
                 future, at the cost of one window for each person in each frame.
                 None: in windows that are cross-faded, as a call does it, at two
                 windows for each ``window`` frames; up to two windows less their
-                overlap, and ``max_gap`` frames, late. A causal model, which makes
-                nothing of the future, takes 0 for None;
-                :class:`~mmssm.apis.streaming.StreamingLifter` does the same with one
-                step for each frame.
+                overlap, and ``max_gap`` frames, late. A causal model makes nothing of
+                the future and is never late: None or 0. It goes on by one step for
+                each person and frame, as
+                :class:`~mmssm.apis.streaming.StreamingLifter` does.
             fps: As for a call.
 
         Yields:
@@ -307,6 +320,11 @@ class PoseLifterInferencer:
         Raises:
             ValueError: ``latency`` is out of its range, or as for a call.
         """
+        if latency and self.lifter.is_causal:
+            raise ValueError(
+                f'{self.name} never looks ahead and gives nothing for waiting: leave '
+                f'out latency, got {latency}'
+            )
         if latency is not None and not 0 <= latency < self.windows.length:
             raise ValueError(
                 f'latency must be from 0 to {self.windows.length - 1} frames (less '
@@ -328,24 +346,31 @@ class PoseLifterInferencer:
         image_size: tuple[int, int],
         latency: int | None,
     ) -> Iterator[LiftedFrame]:
-        arguments = (
-            frames,
-            partial(self.lifter, image_size=image_size),
-            self.windows,
-            self.gaps,
-            h36m.PARENTS,
-        )
-        if latency is None and self.lifter.is_causal:
-            latency = 0
-        lifted = (
-            stream_blended(*arguments)
-            if latency is None
-            else stream_prompt(*arguments, latency)
-        )
         focal_length = self._focal_length(image_size)
-        for number, people in lifted:
+        for number, people in self._lifted(frames, image_size, latency):
             persons = [self._placed(one, image_size, focal_length) for one in people]
             yield LiftedFrame(number, tuple(persons))
+
+    def _lifted(
+        self,
+        frames: Iterator[tuple[int, list[Detection]]],
+        image_size: tuple[int, int],
+        latency: int | None,
+    ) -> Iterator[tuple[int, list[LiftedPerson]]]:
+        if self.lifter.is_causal:
+            begin = partial(
+                StreamingLifter,
+                self.lifter,
+                image_size,
+                min_score=self.gaps.min_score,
+                max_gap=self.gaps.max_gap,
+            )
+            return stream_steps(frames, begin)
+        lift = partial(self.lifter, image_size=image_size)
+        cut = (self.windows, self.gaps, h36m.PARENTS)
+        if latency is None:
+            return stream_blended(frames, lift, *cut)
+        return stream_prompt(frames, lift, *cut, latency)
 
     def _placed(
         self,
@@ -392,9 +417,14 @@ class PoseLifterInferencer:
         return str(name or type(chosen).__name__)
 
     def _say_choice(self) -> None:
+        kind = (
+            'frame by frame'
+            if self.lifter.is_causal
+            else f'windows of {self.windows.length} frames'
+        )
         print_log(
-            f'2D joints: {self._frontend_name}; lifter: {self.name}, windows of '
-            f'{self.windows.length} frames on {self.lifter.device}',
+            f'2D joints: {self._frontend_name}; lifter: {self.name}, {kind} on '
+            f'{self.lifter.device}',
             'current',
         )
 
@@ -507,7 +537,7 @@ def _found(frontend: Any, frames: Frames) -> Iterator[tuple[int, list[Detection]
         raise UserError(
             f'{frontend!r} cannot be used for streams: it has no method stream(frames) '
             'that gives the people of every frame as it comes; see '
-            'mmssm.inputs.pose2d.Pose2DFrontend'
+            'mmssm.inputs.frontends.Pose2DFrontend'
         )
     for people in frontend.stream(frames):
         keypoints, scores = convert_to_h36m(

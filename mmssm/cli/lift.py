@@ -282,7 +282,7 @@ def _frontend(args: argparse.Namespace) -> Any:
     from mmssm.inputs import pose2d
 
     if args.keypoints is not None:
-        return pose2d(args.keypoints, joint_set=args.joint_set)
+        return pose2d(args.keypoints, joint_set=args.joint_set, max_gap=args.max_gap)
     if all(map(_is_keypoints, args.inputs)):
         return args.frontend
     if args.frontend == 'mediapipe':
@@ -360,7 +360,7 @@ def _settings(
     """All that decides on the files, by stage."""
     tracks = dict(
         source=_stamp(source),
-        keypoints=None if args.keypoints is None else _stamp(args.keypoints),
+        keypoints=_stamp(args.keypoints),
         frontend=args.frontend,
         joint_set=args.joint_set,
         image_size=args.image_size,
@@ -377,13 +377,15 @@ def _settings(
         min_score=args.min_score,
         stature=args.stature,
         root=[args.place_root, args.focal_length],
-        compare=None if args.compare is None else _stamp(args.compare),
+        compare=_stamp(args.compare),
     )
     return {'tracks': tracks, 'result': result}
 
 
-def _stamp(path: Path) -> list[Any]:
+def _stamp(path: Path | None) -> list[Any] | None:
     """What tells whether a file or the files of a folder have changed."""
+    if path is None:
+        return None
     parts = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [part.stat() for part in parts]
     return [

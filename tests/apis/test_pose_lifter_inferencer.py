@@ -20,8 +20,8 @@ from mmssm.apis import PoseLifterInferencer, read_lifting_result
 from mmssm.apis.catalog import MissingWeightsError, UnknownModelError, find_model
 from mmssm.apis.lifter import mirror
 from mmssm.inputs import UnreadableSource, write_keypoints
+from mmssm.inputs.frontends import Pose2DFrontend
 from mmssm.inputs.people import People
-from mmssm.inputs.pose2d import Pose2DFrontend
 from mmssm.structures import h36m
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.errors import UserError

@@ -11,8 +11,8 @@ from helpers import walkers
 from mmssm.apis import lifting_files, read_lifting_result
 from mmssm.cli import main
 from mmssm.inputs import write_keypoints
+from mmssm.inputs.frontends import Pose2DFrontend
 from mmssm.inputs.people import People
-from mmssm.inputs.pose2d import Pose2DFrontend
 from mmssm.structures.tracks import KeypointTrack
 
 FRAMES = 6

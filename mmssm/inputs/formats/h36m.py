@@ -51,12 +51,11 @@ def read(path: str) -> Contents:
             places, scores = joints[:, :2], joints[:, 2]
             scores = np.where(np.isnan(places).any(-1), 0, scores)
             keypoints, scores = read_pairs(path, where, places, scores)
-            if (scores > 0).any():
-                rows.append(Row(frame, number, keypoints, scores, None, where))
+            rows.append(Row(frame, number, keypoints, scores, None, where))
     return Contents(
         rows,
         num_frames=values.shape[1],
-        joint_set='h36m',
+        joint_names=h36m.JOINT_NAMES,
         image_size=_image_size(path, arrays.get('image_size')),
         fps=_fps(path, arrays.get('fps')),
     )
