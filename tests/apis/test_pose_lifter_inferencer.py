@@ -292,7 +292,8 @@ def test_bars_are_drawn_on_terminals_alone(tmp_path, monkeypatch):
         texts.append(sys.stderr.getvalue())
         lift.show_progress = False
         lift(video)
-        assert sys.stderr.getvalue() == texts[-1]
+        # the log may go there too
+        assert sys.stderr.getvalue().count('task/s') == texts[-1].count('task/s')
     assert '30/30' in texts[0] and '2/2' in texts[0]
     assert '30/30' not in texts[1] and '2/2' in texts[1]
 
@@ -396,7 +397,7 @@ def test_impossible_latencies_are_refused(lift, latency):
         ({'model': 'hamba-small-synthhand'}, UserError, 'is no lifter'),
         ({'weights': 'none.pth'}, MissingWeightsError, 'no file of weights none'),
         ({'device': 'cuba'}, UserError, "no device 'cuba'"),
-        ({'device': 'mps'}, UserError, "'mps' cannot be used"),
+        ({'device': 'mps'}, UserError, "no device 'mps'"),
         ({'dtype': 'int8'}, ValueError, 'dtype is one of float32'),
         ({'batch_size': 0}, ValueError, 'batch_size must be 1 or more'),
         ({'batch_size': 2.5}, TypeError, 'float'),
