@@ -9,7 +9,6 @@ import argparse
 import difflib
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -109,8 +108,6 @@ def _module(name: str) -> ModuleType:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    # of MMEngine's imports; nobody who runs a command can do anything about it
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     parser = command_parser(name)
     args = parser.parse_args(arguments)
     try:
