@@ -125,6 +125,7 @@ def build(config_path: str) -> nn.Module:
     """A model of a config, with random weights and samples beside their places."""
     config = preflight.read_config(str(resolve_config(config_path)))
     config.model.backbone.pop('init_cfg', None)  # weights of ImageNet
+    config.model.head.get('mano', {}).pop('model', None)  # MANO's file does not ship
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
         model = MODELS.build(config.model).eval()
@@ -176,6 +177,11 @@ def main(argv: list[str] | None = None) -> None:
         for name in args.models:
             results.append(measure(name, args))
             print(' | '.join(results[-1].cells()), flush=True)
+            write(results, args)
+
+
+def write(results: list[Result], args: argparse.Namespace) -> None:
+    """Writes what has been measured so far."""
     context = dict(describe_machine('onnx', 'onnxruntime'), threads=args.threads)
     rows = [HEADER, ('---', '---', *['---:'] * 5), *(r.cells() for r in results)]
     page = '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in rows)
