@@ -289,7 +289,9 @@ def test_pictures_lie_where_the_command_line_says(
     lifting_config, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    args = test_tool.parse_args([str(lifting_config), 'x.pth', '--show-dir', 'pictures'])
+    args = test_tool.parse_args(
+        [str(lifting_config), 'x.pth', '--show-dir', 'pictures']
+    )
     config = test_tool.merge_args(Config.fromfile(lifting_config), args)
     hook = config.default_hooks.visualization
     assert hook.enable and hook.out_dir == str(tmp_path / 'pictures')
