@@ -2,11 +2,11 @@
 
     python benchmarks/models/export.py --out DIR [--models NAME ...]
 
-Each model gets random weights, is exported by `mmssm.apis.export_onnx` (which compares
-onnxruntime with PyTorch on batches of 1, 2 and 5), and then both run in turns on one
-input; the shortest time counts. PyTorch runs the compiled scans, onnxruntime its
-``Scan``. The results are written to ``DIR/export.json`` and, as the table of
-docs/export.md, to ``DIR/export.md``.
+Each model gets random weights (hands the free hand model), is exported by
+`mmssm.apis.export_onnx` (which compares onnxruntime with PyTorch on batches of 1, 2 and
+5), and then both run in turns on one input; the shortest time counts. PyTorch runs the
+compiled scans, onnxruntime its ``Scan``. The results are written after each model, to
+``DIR/export.json`` and, as the table of docs/export.md, to ``DIR/export.md``.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from torch import nn
 import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.apis import export_onnx, open_onnx
 from mmssm.apis.catalog import resolve_config
-from mmssm.apis.onnx_ports import Network, random_inputs
+from mmssm.apis.onnx_ports import Network, StepNetwork, random_inputs
 from mmssm.engine import preflight
 from mmssm.models.layers import DSSM
 from mmssm.ops import backend
@@ -41,6 +41,7 @@ FOLDERS = {
     '2d': 'configs/hand_2d_keypoint',
     'mesh': 'configs/hand_mesh/hamba',
 }
+STEP = 'PoseMamba, causal, one frame'
 CASES = {
     'PoseMamba, that of the demo': f'{FOLDERS["posemamba"]}/mocap/'
     'posemamba_xs-27frm_1xb4_mocap-fold0.py',
@@ -56,6 +57,7 @@ CASES = {
     'td-hm_vmamba-tiny_8xb64-100e_freihand2d-224x224.py',
     'Hamba, small': f'{FOLDERS["mesh"]}/synthhand/'
     'hamba-small_res18_1xb16_synthhand-128x128.py',
+    STEP: f'{FOLDERS["posemamba"]}/mocap/posemamba_xs-causal-27frm_1xb4_mocap-fold0.py',
     'Hamba on ResNet-50': f'{FOLDERS["mesh"]}/freihand/'
     'hamba_res50_2xb28-60k_freihand-256x256.py',
 }
@@ -125,7 +127,8 @@ def build(config_path: str) -> nn.Module:
     """A model of a config, with random weights and samples beside their places."""
     config = preflight.read_config(str(resolve_config(config_path)))
     config.model.backbone.pop('init_cfg', None)  # weights of ImageNet
-    config.model.head.get('mano', {}).pop('model', None)  # MANO's file does not ship
+    if 'mano' in config.model.head:
+        config.model.head.mano.model = None  # MANO's file is its owners' to give
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(config.get('default_scope', 'mmpose')):
         model = MODELS.build(config.model).eval()
@@ -139,16 +142,15 @@ def measure(name: str, args: argparse.Namespace) -> Result:
     """Exports a model and times it."""
     model = build(CASES[name])
     path = args.out / 'model.onnx'
-    report = export_onnx(model, path, repeats=1)
-    (into,) = report.inputs
-    network = Network(model).eval()
-    one = random_inputs(into, 1, seed=0)
+    report = export_onnx(model, path, step=name == STEP, repeats=1)
+    network = (StepNetwork if name == STEP else Network)(model).eval()
+    one = random_inputs(report.inputs, 1, seed=0)
     session = open_onnx(path, args.threads)
-    feed = {into.name: one.numpy()}
+    feed = {port.name: x.numpy() for port, x in zip(report.inputs, one, strict=True)}
 
     def in_torch() -> None:
         with torch.inference_mode():
-            network(one)
+            network(*one)
 
     best = interleave(
         dict(torch=in_torch, onnxruntime=lambda: session.run(None, feed)),
@@ -158,7 +160,7 @@ def measure(name: str, args: argparse.Namespace) -> Result:
     path.unlink()
     return Result(
         name=name,
-        shape=tuple(one.shape[1:]),
+        shape=tuple(one[0].shape[1:]),
         params=sum(p.numel() for p in model.parameters()),
         megabytes=report.num_bytes / 1e6,
         error=max(report.max_abs_error.values()),
@@ -172,23 +174,23 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
+    context = dict(describe_machine('onnx', 'onnxruntime'), threads=args.threads)
     results = []
     with backend('native'):  # figures of the fallback would mislead
         for name in args.models:
             results.append(measure(name, args))
             print(' | '.join(results[-1].cells()), flush=True)
-            write(results, args)
+            write(results, context, args.out)
 
 
-def write(results: list[Result], args: argparse.Namespace) -> None:
+def write(results: list[Result], context: dict, folder: Path) -> None:
     """Writes what has been measured so far."""
-    context = dict(describe_machine('onnx', 'onnxruntime'), threads=args.threads)
     rows = [HEADER, ('---', '---', *['---:'] * 5), *(r.cells() for r in results)]
     page = '\n'.join('| ' + ' | '.join(cells) + ' |' for cells in rows)
     said = ', '.join(f'{key} {value}' for key, value in context.items())
     content = dict(context=context, rows=[dataclasses.asdict(r) for r in results])
-    (args.out / 'export.json').write_text(json.dumps(content, indent=1) + '\n')
-    (args.out / 'export.md').write_text(f'{page}\n\n{said}\n')
+    (folder / 'export.json').write_text(json.dumps(content, indent=1) + '\n')
+    (folder / 'export.md').write_text(f'{page}\n\n{said}\n')
 
 
 if __name__ == '__main__':

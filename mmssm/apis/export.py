@@ -28,7 +28,9 @@ from .onnx_ports import (
     BATCH,
     Network,
     Port,
-    describe_input,
+    Ports,
+    StepNetwork,
+    describe_inputs,
     describe_outputs,
     example_shape,
     joint_names,
@@ -114,6 +116,7 @@ def export_onnx(
     path: str | Path,
     inputs: Tensor | None = None,
     *,
+    step: bool = False,
     joints: Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
     repeats: int = 5,
@@ -131,12 +134,17 @@ def export_onnx(
     there until then. The model itself is not changed, whatever its mode, device and
     precision are.
 
+    With ``step`` the file holds one step of a causal lifter: it takes a frame of each
+    stream and ``state``, and gives their poses and ``next_state``. A row of zeros is
+    the state before the first frame.
+
     Args:
         model: A pose estimator, as MMPose's ``MODELS.build`` or
             `mmssm.apis.build_from_checkpoint` makes it, or any module of one tensor.
         path: The file, ending in ``.onnx``; its folder is made if need be.
-        inputs: An example of what goes in, ``(N, ...)``, of any batch. Default: what
-            the model says it is for.
+        inputs: An example of what goes in, ``(N, ...)``, of any batch; only its shape
+            is looked at. Default: what the model says it is for.
+        step: Whether to write one step of a causal lifter.
         joints: Names of the joints, for the metadata. Default: the model's.
         tolerance: Largest difference from PyTorch, in units of the outputs.
         repeats: Timed runs of each.
@@ -147,7 +155,8 @@ def export_onnx(
     Raises:
         ExportError: A package is missing, the model cannot be exported, or the file
             differs from it by more than ``tolerance``.
-        UserError: The model does not say what goes in, and ``inputs`` is missing.
+        UserError: The model does not say what goes in, and ``inputs`` is missing; or
+            ``step`` is asked of a model that is not causal.
         ValueError: ``path`` has another ending, or ``inputs`` has no batch.
         FileNotWrittenError: The file could not be written.
     """
@@ -159,18 +168,27 @@ def export_onnx(
             f'inputs must be a batch of examples, (N, ...), got {tuple(inputs.shape)}'
         )
     _require(*PACKAGES)
-    network = Network(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
-    shape = example_shape(model) if inputs is None else tuple(inputs.shape[1:])
-    into = describe_input(model, shape)
+    network: Network | StepNetwork = (StepNetwork if step else Network)(
+        copy.deepcopy(model).cpu().float()
+    )
+    network.eval().requires_grad_(False)
+    if inputs is not None:
+        shape = tuple(inputs.shape[1:])
+    else:
+        shape = example_shape(model)[1 if step else 0 :]
+    into = describe_inputs(network, shape)
     feeds = [random_inputs(into, batch, seed) for seed, batch in enumerate(BATCHES)]
     try:
-        wanted = [network(feed) for feed in feeds]
+        wanted = [network(*feed) for feed in feeds]
+        if step:  # from the second frame on: the state before the first is all zeros
+            feeds = [(feed[0], y[1]) for feed, y in zip(feeds, wanted, strict=True)]
+            wanted = [network(*feed) for feed in feeds]
     except Exception as error:
         raise ExportError(
-            f'{_name(model)} does not run on inputs of shape {tuple(feeds[0].shape)}: '
-            f'{_first_line(error)}'
+            f'{_name(model)} does not run on inputs of shape '
+            f'{tuple(feeds[0][0].shape)}: {_first_line(error)}'
         ) from error
-    out = describe_outputs(model, wanted[0])
+    out = describe_outputs(network, wanted[0])
     names = tuple(joints) if joints is not None else joint_names(model)
     program = _translate(network, feeds[0], into, out)
     program.model.metadata_props.update(_metadata(model, into, out, names))
@@ -179,21 +197,21 @@ def export_onnx(
     with _whole_files(path) as partial:
         program.save(partial)
         session = _open(partial)
-        errors = _compare(session, feeds, wanted, out)
+        errors = _compare(session, into, out, feeds, wanted)
         _check_errors(model, errors, tolerance)
         one = feeds[BATCHES.index(1)]
-        feed = {into.name: one.numpy()}
+        feed = _named(into, one)
         cpu = torch.device('cpu')
         report = ExportReport(
             path=path,
             opset=OPSET,
             num_bytes=sum(file.stat().st_size for file in partial.parent.iterdir()),
-            inputs=(into,),
+            inputs=into,
             outputs=out,
             joint_names=names,
             max_abs_error=errors,
             batches=BATCHES,
-            torch_ms=median_ms(lambda: network(one), cpu, repeats),
+            torch_ms=median_ms(lambda: network(*one), cpu, repeats),
             onnxruntime_ms=median_ms(lambda: session.run(None, feed), cpu, repeats),
             num_threads=torch.get_num_threads(),
         )
@@ -248,10 +266,13 @@ def read_onnx_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def _translate(
-    network: Network, example: Tensor, into: Port, out: Sequence[Port]
+    network: Network | StepNetwork, example: tuple[Tensor, ...], into: Ports, out: Ports
 ) -> Any:
     """The program in ONNX."""
-    from onnx_ir.passes.common import DeduplicateInitializersPass
+    from onnx_ir.passes.common import (
+        ClearMetadataAndDocStringPass,
+        DeduplicateInitializersPass,
+    )
 
     from .onnx_scan import TRANSLATIONS
 
@@ -259,14 +280,14 @@ def _translate(
     try:
         with backend('decomposed'), torch.no_grad(), _quiet():
             program = torch.export.export(
-                network, (example,), dynamic_shapes=({0: batch},), strict=False
+                network, example, dynamic_shapes=({0: batch},) * len(into), strict=False
             )
             translated: Any = torch.onnx.export(
                 program,
                 dynamo=True,
                 verbose=False,
                 opset_version=OPSET,
-                input_names=[into.name],
+                input_names=[port.name for port in into],
                 output_names=[port.name for port in out],
                 custom_translation_table=TRANSLATIONS,
             )
@@ -276,6 +297,8 @@ def _translate(
             'translation need a network without decisions on values and with '
             f'operators that ONNX has. {type(error).__name__}: {_first_line(error)}'
         ) from error
+    # Where each node stands in Python, with the folders of this machine.
+    ClearMetadataAndDocStringPass()(translated.model)
     # Orders of tokens are the same in all blocks.
     DeduplicateInitializersPass(size_limit=2**18)(translated.model)
     _name_batch(translated.model)
@@ -297,17 +320,25 @@ def _name_batch(model: Any) -> None:
 
 
 def _compare(
-    session: Any, feeds: Sequence[Tensor], wanted: Sequence[Any], out: Sequence[Port]
+    session: Any,
+    into: Ports,
+    out: Ports,
+    feeds: Sequence[tuple[Tensor, ...]],
+    wanted: Sequence[tuple[Tensor, ...]],
 ) -> dict[str, float]:
     """Largest difference of each output over all batches; NaN counts as infinite."""
     errors = {port.name: 0.0 for port in out}
-    (into,) = session.get_inputs()
     for feed, expected in zip(feeds, wanted, strict=True):
-        found = session.run(None, {into.name: feed.numpy()})
+        found = session.run(None, _named(into, feed))
         for port, one, other in zip(out, found, expected, strict=True):
             error = _difference(one, other.numpy(), port.name)
             errors[port.name] = max(errors[port.name], error)
     return errors
+
+
+def _named(into: Ports, feed: tuple[Tensor, ...]) -> dict[str, NDArray]:
+    """Inputs as onnxruntime takes them."""
+    return {p.name: tensor.numpy() for p, tensor in zip(into, feed, strict=True)}
 
 
 def _difference(found: NDArray, expected: NDArray, name: str) -> float:
@@ -336,12 +367,12 @@ def _check_errors(
 
 
 def _metadata(
-    model: nn.Module, into: Port, out: Sequence[Port], names: Sequence[str] | None
+    model: nn.Module, into: Ports, out: Ports, names: Sequence[str] | None
 ) -> dict[str, str]:
     said = dict(
         mmssm=mmssm.__version__,
         model=_name(model),
-        inputs=[asdict(into)],
+        inputs=[asdict(port) for port in into],
         outputs=[asdict(port) for port in out],
         joint_names=None if names is None else list(names),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import mmssm.registry  # noqa: F401  cures the host before it is imported
 
@@ -29,10 +29,9 @@ from mmssm.utils.errors import UserError
 BATCH = 'batch'
 """Name of the axis that may have any size."""
 
-LIFTED = (
-    'normalised image coordinates as of the input, z in the same unit (half the '
-    "image's width), camera axes; times half the width it is pixels"
-)
+LIFTED = "halves of the image's width (times width / 2: pixels), axes of the camera"
+FROM_ROOT = '; from the root, which counts as 0 whatever stands in its place'
+NEXT_STATE = 'next_state', 'the state for the frame after'
 HEATMAPS = 'scores of the cells of a map over the crop'
 
 OUTPUTS: tuple[tuple[type[nn.Module], tuple[tuple[str, str], ...]], ...] = (
@@ -96,8 +95,11 @@ class Port:
     units: str
 
 
+Ports: TypeAlias = tuple[Port, ...]
+
+
 class Network(nn.Module):
-    """A model as a function from one tensor to a tuple of tensors.
+    """A model as a function from a tensor to a tuple of tensors.
 
     Of a pose estimator it is the network alone (``mode='tensor'``), of heads that
     predict meshes the last prediction. Decoding and the flip test stay outside.
@@ -120,6 +122,56 @@ class Network(nn.Module):
         return _tensors(outputs)
 
 
+class StepNetwork(nn.Module):
+    """One step of a causal lifter: a frame and a state in, a pose and a state out.
+
+    A state is one row of numbers for each stream, all that is kept of its earlier
+    frames; zeros are the state before the first.
+
+    Args:
+        model: A pose estimator with a causal backbone, or that backbone.
+
+    Raises:
+        UserError: The model is not causal.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.backbone: Any = getattr(model, 'backbone', model)
+        if not getattr(self.backbone, 'causal', False):
+            raise UserError(
+                f'{type(self.backbone).__name__} does not go frame by frame; that does '
+                'a lifter that was built, and trained, with causal=True, such as '
+                "'posemamba-mocap-causal-27frm'"
+            )
+        kept = self.backbone.init_stream().state_dict().values()
+        self.sizes = [tensor.numel() for tensor in kept]
+
+    def forward(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Goes on by a frame.
+
+        Args:
+            frame: 2D joints ``(N, J, C)``.
+            state: ``(N, S)``, what the frame before left.
+
+        Returns:
+            What the model says of the frame, and the state after it.
+        """
+        clips = frame.shape[0]
+        stream = self.backbone.init_stream(clips, frame.device, frame.dtype)
+        parts = state.split(self.sizes, dim=1)
+        kept = zip(stream.state_dict().items(), parts, strict=True)
+        stream.load_state_dict(
+            {name: part.reshape(like.shape) for (name, like), part in kept}
+        )
+        y = self.backbone.step(frame, stream)
+        if self.model is not self.backbone:
+            y = self.model.head(y)
+        after = [t.reshape(clips, -1).to(state) for t in stream.state_dict().values()]
+        return y, torch.cat(after, 1)
+
+
 def _tensors(outputs: Any) -> tuple[Tensor, ...]:
     return tuple(t for t in pytree.tree_leaves(outputs) if isinstance(t, Tensor))
 
@@ -129,6 +181,9 @@ def example_shape(model: nn.Module) -> tuple[int, ...]:
 
     Args:
         model: A pose estimator, or a backbone of a lifter.
+
+    Returns:
+        ``(frames, joints, channels)`` or ``(channels, height, width)``.
 
     Raises:
         UserError: The model does not say it.
@@ -150,13 +205,21 @@ def example_shape(model: nn.Module) -> tuple[int, ...]:
     return getattr(backbone, 'in_channels', 3), int(size[1]), int(size[0])
 
 
-def describe_input(model: nn.Module, shape: Sequence[int]) -> Port:
-    """Names the input of a model.
+def describe_inputs(network: Network | StepNetwork, shape: Sequence[int]) -> Ports:
+    """Names what goes in.
 
     Args:
-        model: The model.
-        shape: Of one input, without the batch.
+        network: The network.
+        shape: Of one input, or one frame of a step, without the batch.
     """
+    first = _describe_input(network.model, shape)
+    if isinstance(network, Network):
+        return (first,)
+    units = 'what is kept of the frames before, as next_state; zeros: none'
+    return first, Port('state', (BATCH, sum(network.sizes)), units)
+
+
+def _describe_input(model: nn.Module, shape: Sequence[int]) -> Port:
     backbone = getattr(model, 'backbone', model)
     if isinstance(backbone, SpatioTemporalMamba) or _is_of_clips(model):
         units = 'x and y of the image, 2 x / width - 1 and (2 y - height) / width'
@@ -190,20 +253,26 @@ def _pixels(model: nn.Module) -> str:
     return f'pixels of crops, 0 to 255, {order}, minus {mean}, divided by {std}'
 
 
-def describe_outputs(model: nn.Module, outputs: Sequence[Tensor]) -> tuple[Port, ...]:
-    """Names the outputs of a model.
+def describe_outputs(
+    network: Network | StepNetwork, outputs: Sequence[Tensor]
+) -> Ports:
+    """Names what comes out.
 
     Args:
-        model: The model.
-        outputs: What `Network` makes of a batch.
+        network: The network.
+        outputs: What it makes of a batch.
     """
-    head = getattr(model, 'head', None)
+    head = getattr(network.model, 'head', None)
     known = next((ports for kind, ports in OUTPUTS if isinstance(head, kind)), ())
-    if len(known) != len(outputs):
-        known = _unknown(head is None, len(outputs))
+    after = () if isinstance(network, Network) else (NEXT_STATE,)
+    count = len(outputs) - len(after)
+    if len(known) != count:
+        known = _unknown(head is None, count)
+    if known and known[0][1] == LIFTED and _decoder(network.model).rootrel:
+        known = ((known[0][0], LIFTED + FROM_ROOT),)
     return tuple(
         Port(name, (BATCH, *output.shape[1:]), units)
-        for (name, units), output in zip(known, outputs, strict=True)
+        for (name, units), output in zip((*known, *after), outputs, strict=True)
     )
 
 
@@ -229,10 +298,19 @@ def joint_names(model: nn.Module) -> tuple[str, ...] | None:
     return None
 
 
-def random_inputs(port: Port, batch: int, seed: int) -> Tensor:
-    """Inputs to try a model on: clips in [-1, 1], anything else standard normal."""
+def random_inputs(ports: Ports, batch: int, seed: int) -> tuple[Tensor, ...]:
+    """Inputs to try a network on.
+
+    Clips in [-1, 1], states before the first frame, anything else standard normal.
+    """
     generator = torch.Generator().manual_seed(seed)
+    return tuple(_random_input(port, batch, generator) for port in ports)
+
+
+def _random_input(port: Port, batch: int, generator: torch.Generator) -> Tensor:
     shape = (batch, *(int(size) for size in port.shape[1:]))
+    if port.name == 'state':
+        return torch.zeros(shape)
     if port.name == 'keypoints_2d':
         inputs = 2 * torch.rand(shape, generator=generator) - 1
         if shape[-1] == 3:

@@ -5,6 +5,7 @@
     mmssm export CONFIG OUT.onnx --weights CHECKPOINT
     mmssm export CHECKPOINT.safetensors OUT.onnx      a file that describes its model
     mmssm export posemamba-s-h36m OUT.onnx --random-weights --input-shape 81 17 3
+    mmssm export posemamba-mocap-causal-27frm OUT.onnx --step
 
 The file holds the network in single precision, for any batch; normalising, decoding
 and the mirrored second look stay outside. It appears whole and checked, or not at all;
@@ -43,13 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights.add_argument(
         '--random-weights', action='store_true', help='do without trained weights'
     )
-    parser.add_argument(
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
         '--input-shape',
         type=int,
         nargs='+',
         metavar='N',
         help='height and width of an image, or frames, joints and channels of a clip '
         '(default: what the model is for)',
+    )
+    size.add_argument(
+        '--step',
+        action='store_true',
+        help='one frame of a causal lifter: its state goes in and comes out',
     )
     parser.add_argument(
         '--tolerance',
@@ -84,7 +91,12 @@ def main(args: argparse.Namespace) -> int:
         model = build(args.model, args.weights, args.random_weights)
         inputs = None if shape is None else torch.rand(1, *shape)
         report = export_onnx(
-            model, args.out, inputs, tolerance=args.tolerance, repeats=args.repeats
+            model,
+            args.out,
+            inputs,
+            step=args.step,
+            tolerance=args.tolerance,
+            repeats=args.repeats,
         )
     if args.json:
         print(json.dumps(dataclasses.asdict(report), indent=1, default=str))

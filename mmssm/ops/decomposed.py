@@ -1,10 +1,10 @@
 """The ops in terms that exporters know, but for one recurrence.
 
 What `torch.export` records of a model under ``mmssm.ops.backend('decomposed')`` is
-made of PyTorch's own operators and of two of ours, ``mmssm::scan_steps`` and
-``mmssm::scan_last``: the recurrence itself, for all paths and stretches side by
-side. A translator has these two to write (`mmssm.apis.export`: one ONNX ``Scan``
-each). In eager PyTorch they are a loop, so this backend runs too, slowly.
+made of PyTorch's own operators and of one of ours, ``mmssm::scan_steps``: the
+recurrence itself, for all paths and stretches side by side. A translator has this
+one to write (`mmssm.apis.onnx_scan`: an ONNX ``Scan``). In eager PyTorch it is a
+loop, so this backend runs too, slowly.
 
 A log-depth form without a loop exists; it computes on the states of all steps at
 once, which are ``d_state`` times the features, and took 25 times as long in
@@ -26,47 +26,33 @@ from .scan_paths import ScanPaths
 @torch.library.custom_op('mmssm::scan_steps', mutates_args=())
 def scan_steps(
     state: Tensor, A: Tensor, delta: Tensor, delta_x: Tensor, B: Tensor, C: Tensor
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Runs ``h <- exp(delta A) h + delta_x B`` and gives ``C h`` of every step.
 
     Args:
-        state: First states ``(N, S, K, d_state, E)`` of ``S`` stretches.
-        A: ``(K, d_state, E)``.
-        delta: Step sizes ``(steps, N, S, K, 1, E)``.
+        state: First states ``(..., d_state, E)`` of scans side by side.
+        A: The same, or what broadcasts to it, as the others.
+        delta: Step sizes ``(steps, ..., 1, E)``.
         delta_x: Step sizes times inputs, of the same shape.
-        B: ``(steps, N, S, K, d_state, 1)``, or with ``E`` as the last.
-        C: ``(steps, N, S, K, 1, d_state)``.
+        B: ``(steps, ..., d_state, 1)``, or with ``E`` as the last.
+        C: ``(steps, ..., 1, d_state)``.
 
     Returns:
-        ``(steps, N, S, K, 1, E)``.
+        The outputs ``(steps, ..., 1, E)`` and the last states.
     """
+    state = state.clone()
     outputs = []
     for delta_t, delta_x_t, B_t, C_t in zip(delta, delta_x, B, C, strict=True):
         state = torch.exp(delta_t * A) * state + delta_x_t * B_t
         outputs.append(C_t @ state)
-    return torch.stack(outputs) if outputs else torch.empty_like(delta)
+    return torch.stack(outputs) if outputs else torch.empty_like(delta), state
 
 
 @scan_steps.register_fake
 def _(
     state: Tensor, A: Tensor, delta: Tensor, delta_x: Tensor, B: Tensor, C: Tensor
-) -> Tensor:
-    return delta_x.new_empty(delta_x.shape)
-
-
-@torch.library.custom_op('mmssm::scan_last', mutates_args=())
-def scan_last(
-    state: Tensor, A: Tensor, delta: Tensor, delta_x: Tensor, B: Tensor
-) -> Tensor:
-    """The last states of `scan_steps`, ``(N, S, K, d_state, E)``."""
-    for delta_t, delta_x_t, B_t in zip(delta, delta_x, B, strict=True):
-        state = torch.exp(delta_t * A) * state + delta_x_t * B_t
-    return state.clone()
-
-
-@scan_last.register_fake
-def _(state: Tensor, A: Tensor, delta: Tensor, delta_x: Tensor, B: Tensor) -> Tensor:
-    return state.new_empty(state.shape)
+) -> tuple[Tensor, Tensor]:
+    return delta_x.new_empty(delta_x.shape), state.new_empty(state.shape)
 
 
 def path_scan(
@@ -86,7 +72,6 @@ def path_scan(
     Returns:
         The output ``(N, L, E)`` and the last states ``(N, K, E, d_state)`` or, with
         segments, ``(N, K, segments, E, d_state)``, both in the dtype of the state.
-        An exporter drops what computes states that nothing reads.
     """
     tensors = dt, A, B, C, D, dt_bias, dt_weight, initial_state
     return _scan_paths(x, x, *tensors, paths)
@@ -151,14 +136,14 @@ def selective_scan(
         return t.unflatten(1, grouped).permute(3, 0, 1, 2)[:, :, None, :, None]
 
     B, C = (t.permute(3, 0, 1, 2)[:, :, None, :, None] for t in (B, C))
-    arguments = (
+    y, last_state = scan_steps(
         state, A.unflatten(0, grouped).mT, of_channels(delta), of_channels(delta * u),
-        B.mT,
+        B.mT, C,
     )  # fmt: skip
-    y = scan_steps(*arguments, C).reshape(L, N, E).permute(1, 2, 0)
+    y = y.reshape(L, N, E).permute(1, 2, 0)
     if D is not None:
         y = y + D.to(dtype)[:, None] * u
-    return y, scan_last(*arguments)[:, 0].mT.flatten(1, 2)
+    return y, last_state[:, 0].mT.flatten(1, 2)
 
 
 def deform_sample(
@@ -240,42 +225,41 @@ def _scan_paths(
 ) -> tuple[Tensor, Tensor]:
     """A path scan whose skip reads ``x`` and whose states read ``u``."""
     dtype = state_dtype(x[0].dtype)
-    N, _, E = x[0].shape
-    A, B, C = A.to(dtype), B.to(dtype), C.to(dtype)
-    delta = dt.to(dtype)
-    if dt_weight is not None:
-        delta = delta @ dt_weight.to(dtype).mT
-    if dt_bias is not None:
-        delta = delta + dt_bias.to(dtype).unsqueeze(1)
+    N, L, E = x[0].shape
+    K, S, d_state = paths.num_paths, paths.num_segments, A.shape[2]
     visits = _Visits(paths, x[0].device)
-    delta = visits.order(F.softplus(delta).flatten(1, 2), visits.of_path)
+    # Paths and tokens first: steps are then taken, and given back, by whole rows.
+    delta, B, C = (t.to(dtype).permute(1, 2, 0, 3) for t in (dt, B, C))
+    if dt_weight is not None:
+        delta = delta.flatten(1, 2) @ dt_weight.to(dtype).mT
+        delta = delta.unflatten(1, (L, N))
+    if dt_bias is not None:
+        delta = delta + dt_bias.to(dtype)[:, None, None]
+    delta = visits.order(F.softplus(delta).flatten(0, 1), visits.of_path)
     if visits.is_real is not None:
         # A step of no length leaves the state as it is.
         delta = delta * visits.is_real
-    delta_u = delta * visits.order(torch.cat(list(u), 1).to(dtype), visits.of_source)
-    K, S = paths.num_paths, paths.num_segments
+    read = torch.cat([tokens.to(dtype).transpose(0, 1) for tokens in u])
+    delta_u = delta * visits.order(read, visits.of_source)
     if initial_state is None:
-        state = delta.new_zeros(N, S, K, A.shape[2], E)
+        state = delta.new_zeros(S, K, N, d_state, E)
     else:
-        state = (
-            initial_state.to(dtype)
-            .reshape(N, K, S, E, A.shape[2])
-            .permute(0, 2, 1, 4, 3)
-        )
-    arguments = (
+        state = initial_state.to(dtype).reshape(N, K, S, E, d_state)
+        state = state.permute(2, 1, 0, 4, 3)
+    y, last_state = scan_steps(
         state,
-        A.mT,
+        A.to(dtype).mT.unsqueeze(1),
         delta.unsqueeze(-2),
         delta_u.unsqueeze(-2),
-        visits.order(B.flatten(1, 2), visits.of_path).unsqueeze(-1),
+        visits.order(B.flatten(0, 1), visits.of_path).unsqueeze(-1),
+        visits.order(C.flatten(0, 1), visits.of_path).unsqueeze(-2),
     )
-    C = visits.order(C.flatten(1, 2), visits.of_path).unsqueeze(-2)
-    y = visits.to_tokens(scan_steps(*arguments, C).squeeze(-2))
+    y = visits.to_tokens(y.squeeze(-2))
     if D is not None:
         for source, tokens in enumerate(x):
             readers = [k for k, step in enumerate(paths.steps) if step[1] == source]
             y = y + D[readers].to(dtype).sum(0) * tokens.to(dtype)
-    last_state = scan_last(*arguments).permute(0, 2, 1, 4, 3)
+    last_state = last_state.permute(2, 1, 0, 4, 3)
     return y, last_state.squeeze(2) if paths.segment is None else last_state
 
 
@@ -289,7 +273,7 @@ class _Visits:
         of_path: Place among the tokens of all paths of each step.
         of_source: The same among the tokens of all sources.
         of_token: For each token of each path, ``(K L)``, its place among the steps.
-        is_real: ``(steps, 1, segments, 1, 1)``, 0 for steps behind the end of the
+        is_real: ``(steps, segments, 1, 1, 1)``, 0 for steps behind the end of the
             last segment; None if there are none.
     """
 
@@ -318,17 +302,16 @@ class _Visits:
         self.is_real: Tensor | None = None
         if steps * S > L:
             real = [[s * steps + i < L for s in range(S)] for i in range(steps)]
-            self.is_real = torch.tensor(real, device=device)[:, None, :, None, None]
+            self.is_real = torch.tensor(real, device=device)[..., None, None, None]
 
     def order(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Tokens ``(N, ..., X)`` at some places: ``(steps, N, segments, K, X)``."""
-        return tokens.index_select(1, places).unflatten(1, self.shape).movedim(1, 0)
+        """Tokens ``(..., N, X)`` at some places: ``(steps, segments, K, N, X)``."""
+        return tokens.index_select(0, places).unflatten(0, self.shape)
 
     def to_tokens(self, y: Tensor) -> Tensor:
-        """``(steps, N, segments, K, E)`` summed over paths: ``(N, L, E)``."""
-        flat = y.movedim(0, 1).flatten(1, 3)
-        flat = flat.index_select(1, self.of_token)
-        return flat.unflatten(1, (self.shape[2], self.length)).sum(1)
+        """``(steps, segments, K, N, E)`` summed over paths: ``(N, L, E)``."""
+        tokens = y.flatten(0, 2).index_select(0, self.of_token)
+        return tokens.unflatten(0, (self.shape[2], self.length)).sum(0).transpose(0, 1)
 
 
 def _by_group(B: Tensor, C: Tensor, N: int, E: int, L: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """ONNX files: they agree with PyTorch, are whole, and say what they are."""
 
 import builtins
-import json
 
 import numpy as np
 import pytest
@@ -17,7 +16,14 @@ from mmssm.apis.export import (
     open_onnx,
     read_onnx_metadata,
 )
-from mmssm.apis.onnx_ports import example_shape
+from mmssm.apis.onnx_ports import (
+    Network,
+    describe_inputs,
+    describe_outputs,
+    example_shape,
+    joint_names,
+    random_inputs,
+)
 from mmssm.cli import main
 from mmssm.structures import h36m, hand
 from mmssm.utils.errors import UserError
@@ -81,6 +87,8 @@ def test_file_is_plain_onnx_with_one_scan_for_each_scan(exported, family):
     assert {o.domain: o.version for o in content.opset_import}[''] == report.opset == 18
     assert {node.domain for node in content.graph.node} <= {'', 'ai.onnx'}
     assert not content.functions
+    # No folder of the machine that wrote it: of code there is not a word.
+    assert b'forward' not in path.read_bytes()
     kinds = [node.op_type for node in content.graph.node]
     scans = {'PoseMamba': 2, 'SasMamba': 2, 'DFMamba': 1, 'VMamba': 2, 'Hamba': 2}
     assert kinds.count('Scan') == scans[family]
@@ -95,19 +103,62 @@ def test_metadata_names_inputs_outputs_units_and_joints(exported):
     assert into['name'] == 'keypoints_2d' and into['shape'] == ['batch', 3, 17, 3]
     assert 'confidence' in into['units']
     assert out['name'] == 'keypoints_3d' and out['shape'] == ['batch', 3, 17, 3]
+    assert 'from the root' in out['units']  # as the codec of the config has it
     assert tuple(meta['joint_names']) == h36m.JOINT_NAMES == report.joint_names
     text = str(report)
     assert 'opset 18' in text and 'onnxruntime' in text and 'keypoints_3d' in text
-    _, path, _ = exported('Hamba')
-    meta = read_onnx_metadata(path)
-    assert tuple(meta['joint_names']) == hand.JOINT_NAMES
-    units = {port['name']: port['units'] for port in meta['outputs']}
+
+
+def test_ports_of_hands_and_heatmaps():
+    def ports(family):
+        network = Network(build(family)).eval()
+        shape = example_shape(network.model)
+        into = describe_inputs(network, shape)
+        with torch.inference_mode():
+            outputs = network(*random_inputs(into, 2, seed=0))
+        return network.model, into, describe_outputs(network, outputs)
+
+    model, _, out = ports('Hamba')
+    assert joint_names(model) == hand.JOINT_NAMES
+    units = {port.name: port.units for port in out}
     assert 'metres' in units['vertices'] and 'units of the crop' in units['keypoints']
-    _, path, _ = exported('DFMamba')
-    meta = read_onnx_metadata(path)
-    assert 'RGB' in meta['inputs'][0]['units']
-    assert '123.675' in meta['inputs'][0]['units']
-    assert meta['joint_names'] is None
+    model, (into,), out = ports('DFMamba')
+    assert 'RGB' in into.units and '123.675' in into.units
+    assert [port.name for port in out] == ['heatmaps'] and joint_names(model) is None
+
+
+class TestStep:
+    """One step of a causal lifter as a file: its state goes in and comes out."""
+
+    @pytest.mark.parametrize('family', first_alone(['PoseMamba', 'SasMamba']))
+    def test_fifty_steps_agree_with_torch(self, family, tmp_path):
+        model = build(family, causal=True)
+        path = tmp_path / 'step.onnx'
+        report = export_onnx(model, path, step=True, repeats=1)
+        frame, state = report.inputs
+        channels = model.backbone.in_channels
+        assert frame.shape == ('batch', 17, channels) and frame.name == 'keypoints_2d'
+        assert [port.name for port in report.outputs] == ['keypoints_3d', 'next_state']
+        assert state.shape == report.outputs[1].shape
+        session = open_onnx(path)
+        torch.manual_seed(3)
+        clips = torch.rand(3, 50, 17, channels)  # of 50 frames, the table is of 3
+        with torch.inference_mode():
+            wanted = model(clips, None, mode='tensor').numpy()
+        kept = np.zeros((3, state.shape[1]), np.float32)
+        for number, frames in enumerate(clips.unbind(1)):
+            pose, kept = session.run(
+                None, {'keypoints_2d': frames.numpy(), 'state': kept}
+            )
+            np.testing.assert_allclose(pose, wanted[:, number], atol=1e-5)
+        assert read_onnx_metadata(path)['inputs'][1]['name'] == 'state'
+
+    def test_model_that_looks_ahead_has_none(self, tmp_path, capsys):
+        with pytest.raises(UserError, match='PoseMamba does not go frame by frame'):
+            export_onnx(build('PoseMamba'), tmp_path / 'm.onnx', step=True)
+        path = str(tmp_path / 'm.onnx')
+        assert main(['export', 'posemamba-mocap-27frm', path, '--step']) == 1
+        assert 'posemamba-mocap-causal-27frm' in capsys.readouterr().err
 
 
 def test_model_is_left_as_it_was(tmp_path):
@@ -257,16 +308,3 @@ def test_other_files_are_refused(tmp_path):
     assert open_onnx(path).run(None, {'x': np.ones(1, np.float32)})[0] == -1
     with pytest.raises(OnnxFileError, match='not written by mmssm'):
         read_onnx_metadata(path)
-
-
-def test_command_line(tmp_path, capsys):
-    assert main(['export', 'posemamba-mocap-27fram', 'a.onnx']) == 1
-    assert "did you mean 'posemamba-mocap-27frm'" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as error:
-        main(['export', 'posemamba-mocap-27frm', 'a.pt'])
-    assert error.value.code == 2 and '.onnx' in capsys.readouterr().err
-    path = tmp_path / 'made' / 'lifter.onnx'
-    assert main(['export', 'posemamba-mocap-27frm', str(path)]) == 0
-    assert str(path) in capsys.readouterr().out
-    assert tuple(read_onnx_metadata(path)['joint_names']) == h36m.JOINT_NAMES
-    assert json.loads(open_onnx(path).get_modelmeta().custom_metadata_map['mmssm'])

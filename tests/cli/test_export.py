@@ -2,13 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from mmssm.apis import find_model
+from mmssm.apis import find_model, open_onnx
+from mmssm.apis.lifter import Lifter
 from mmssm.cli import main
 from mmssm.cli.export import build
-
-SMALL = ['--input-shape', '5', '17', '3', '--repeats', '1']
 
 
 @pytest.fixture(autouse=True)
@@ -17,13 +17,26 @@ def packages():
         pytest.importorskip(name)
 
 
-def test_a_model_by_name(tmp_path, capsys):
-    out = tmp_path / 'a.onnx'
-    assert main(['export', 'posemamba-mocap-27frm', str(out), *SMALL, '--json']) == 0
+def test_a_model_by_name_lifts_pixels_as_the_inferencer_does(tmp_path, capsys):
+    out = tmp_path / 'made' / 'a.onnx'
+    assert main(['export', 'posemamba-mocap-27frm', str(out), '--json']) == 0
     report = json.loads(capsys.readouterr().out)
     assert report['path'] == str(out) and report['num_bytes'] == out.stat().st_size
     assert max(report['max_abs_error'].values()) < 1e-4
     assert report['torch_ms'] > 0 and report['onnxruntime_ms'] > 0
+
+    # What docs/export.md does with the file.
+    width, height = 1920, 1080
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(200, 800, (2, 27, 17, 2))
+    scores = rng.uniform(0.5, 1, (2, 27, 17, 1))
+    clips = np.concatenate([(2 * pixels - (width, height)) / width, scores], -1)
+    session = open_onnx(out)
+    (poses,) = session.run(None, {'keypoints_2d': clips.astype(np.float32)})
+    poses[:, :, 0] = 0
+    lifter = Lifter('posemamba-mocap-27frm', flip_test=False, stature=None)
+    wanted = lifter(np.concatenate([pixels, scores], -1), (width, height))
+    np.testing.assert_allclose(poses * width / 2 * 0.004, wanted, atol=1e-5)
 
 
 def test_a_model_by_its_checkpoint_or_its_config_is_the_same():

@@ -15,8 +15,8 @@ import numpy as np
 
 from helpers import hand_model, results, walkers
 from mmssm.inputs import write_keypoints
+from mmssm.inputs.frontends import frontend
 from mmssm.inputs.people import People
-from mmssm.inputs.pose2d import frontend
 from mmssm.structures.tracks import KeypointTrack
 
 LIFTER = (

@@ -32,7 +32,7 @@ def test_every_op_is_checked(native):
         if name.startswith('mmssm::')
     }
     checked = {'selective_scan', 'path_scan', 'deform_sample', 'deform_scan'}
-    steps = {'scan_steps', 'scan_last'}  # what exporters see
+    steps = {'scan_steps'}  # what exporters see
     assert names == checked | {f'{name}_backward' for name in checked} | steps
 
 
@@ -42,7 +42,6 @@ def test_registration_of_the_steps_that_exporters_see():
     sizes = (*sizes, (7, 2, 3, 1, 4, 1), (7, 2, 3, 1, 1, 4))
     tensors = [torch.rand(size, generator=generator) for size in sizes]
     opcheck(OPS.scan_steps.default, tuple(tensors))
-    opcheck(OPS.scan_last.default, tuple(tensors[:-1]))
 
 
 def test_registration_of_selective_scan(native):

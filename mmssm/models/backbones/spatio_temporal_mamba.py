@@ -123,7 +123,7 @@ class SpatioTemporalMamba(BaseBackbone):
         """
         self._check_input(x)
         if self.causal:
-            return self._go_on(x, self.init_stream(len(x), x.device, x.dtype))
+            return self._go_on(x, self.init_stream(x.shape[0], x.device, x.dtype))
         return self._encode(x, self._frame_table(x.shape[1]), repeat(()))
 
     def init_stream(
@@ -180,10 +180,10 @@ class SpatioTemporalMamba(BaseBackbone):
         self._check_causal()
         frames = x.unsqueeze(1) if x.ndim == 3 else x
         self._check_input(frames)
-        if len(x) != state.batch_size:
+        if x.shape[0] != state.batch_size:
             raise ValueError(
-                f'the state is of {state.batch_size} streams, the frame of {len(x)}; '
-                'each stream has its row in both'
+                f'the state is of {state.batch_size} streams, the frame of '
+                f'{x.shape[0]}; each stream has its row in both'
             )
         y = self._go_on(frames, state)
         return y.squeeze(1) if x.ndim == 3 else y

@@ -38,7 +38,7 @@ class StreamState:
     @property
     def batch_size(self) -> int:
         """Number of streams ``N``."""
-        return len(self.seen)
+        return self.seen.shape[0]  # a symbol stays one
 
     @property
     def nbytes(self) -> int:

@@ -13,7 +13,7 @@ from mmssm.structures import h36m
 from mmssm.visualization.scene import LEFT, RIGHT
 from mmssm.visualization.viewer import write_hand_page, write_lifting_page
 from mmssm.visualization.viewer.comparison import frame_errors
-from mmssm.visualization.viewer.palette import rgb, track_color
+from mmssm.visualization.viewer.palette import OTHER, rgb, track_color
 
 NOTHING = '\N{EN DASH}'
 REFERENCE = Path(__file__).with_name('walk_seen_from_the_start.png')
@@ -158,8 +158,9 @@ def test_pictures_and_joints_are_of_the_same_frame(opened, walk):
 def test_missing_pictures_are_told(opened, walk):
     page = opened(write_lifting_page, walk, viewer.colored_video(5))
     page.choose('#scrub', '9')
+    page.wait('document.getElementById("flat-note").textContent !== ""')
     assert page.text('#flat-note') == 'picture of frame 4'
-    assert '7 pictures are missing' in page.text('#notes')
+    assert 'Pictures missing: 7' in page.text('#notes')
 
 
 def test_a_click_on_a_joint_picks_its_row(opened, walk):
@@ -203,23 +204,59 @@ def test_the_view_turns_zooms_and_comes_back(opened, walk):
     assert np.array_equal(views[-1], first)
 
 
-def test_joints_are_drawn_where_a_camera_sees_them(opened, walk):
-    page = opened(write_lifting_page, walk)
+def seen_by_the_camera(page, person):
+    """Pixels of the joints of frame 0 in the 3D panel, from where the camera is."""
     page.click('[data-view=camera]')
-    picture = page.picture('#solid')
     space = page.run('JSON.parse(document.getElementById("data").textContent).limits')
     low, high = np.array(space['low']), np.array(space['high'])
-    target, reach = (low + high) / 2, np.linalg.norm(high - low) / 2
-    field = np.tan(np.radians(17))
-    points = walk.persons[0].keypoints_3d[0] - target
-    height, width = picture.shape[:2]
-    scale = height / 2 / field / (points[:, 2:] + 0.97 * reach / field)
-    pixels = points[:, :2] * scale + [width / 2, height / 2]
+    (x, y, z), field = (high - low) / 2, np.tan(np.radians(17))
+    across = np.hypot(x, z)
+    _, _, width, height = page.place('#solid')
+    edge = min(width, height)
+    needed = edge * max(across / width, y / height)
+    distance = 1.03 * needed / field + 0.5 * across
+    points = person.keypoints_3d[0] - (low + high) / 2
+    scale = edge / 2 / field / (points[:, 2:] + distance)
+    return points[:, :2] * scale + [width / 2, height / 2]
+
+
+def test_joints_are_drawn_where_a_camera_sees_them(opened, walk):
+    page = opened(write_lifting_page, walk)
+    pixels = seen_by_the_camera(page, walk.persons[0])
+    picture = page.picture('#solid')
     for joint, color in ((2, RIGHT), (12, LEFT)):
         # between the joints, which have a colour of their own
         x, y = (pixels[joint] + pixels[h36m.PARENTS[joint]]) / 2
         around = picture[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4]
         assert close_to(around, rgb(color)).any(), joint
+
+
+def test_a_drag_that_ends_on_a_joint_picks_nothing(opened, walk):
+    page = opened(write_lifting_page, walk)
+    head = seen_by_the_camera(page, walk.persons[0])[10] + page.place('#solid')[:2]
+    left = {'button': 'left', 'buttons': 1, 'clickCount': 1}
+    for kind, shift in (('Pressed', 0), ('Moved', 60), ('Moved', 0), ('Released', 0)):
+        page.mouse(f'mouse{kind}', head[0] + shift, head[1], **left)
+    page.settle()
+    assert page.run('document.querySelector("tr.picked")') is None
+    page.drag(tuple(head), tuple(head))
+    assert page.run('document.querySelector("tr.picked").dataset.joint') == 'head'
+
+
+def test_the_space_bar_presses_what_has_the_focus(opened, walk):
+    page = opened(write_lifting_page, walk)
+    page.run('document.getElementById("loop").focus()')
+    page.press(' ')
+    assert page.run('document.getElementById("loop").checked') is False
+    assert page.text('#play') == 'Play'
+
+
+def test_one_picture_has_nothing_to_play(opened):
+    one = viewer.lifting([viewer.moving_person(1, [0])], num_frames=1, fps=None)
+    page = opened(write_lifting_page, one)
+    for name in ('play', 'scrub', 'timeline', 'speed'):
+        assert page.run(f'document.getElementById("{name}").offsetParent') is None
+    assert page.text('#clock') == 'frame 0 of 1'
 
 
 def test_the_picture_is_that_of_the_reference(opened, walk):
@@ -248,6 +285,7 @@ def test_two_results_are_compared(opened, walk):
     assert cells(page, 'head')[-1] == '50.0'
     assert cells(page, 'root')[-1] == '0.0'
     error = frame_errors(walk.persons[0], person, 0)[1]
+    assert page.text('tfoot td') == shown(error, 1)
     assert f'{error:.1f} mm' in page.text('#notes')
     over = page.picture('#solid')
     page.choose('#choice-other', 'hidden')
@@ -261,7 +299,28 @@ def test_two_results_are_compared(opened, walk):
     assert frame_of(page) in (5, 6)
 
 
-HOSTILE = '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'
+def test_whom_only_the_other_has_is_drawn_in_grey(opened, walk):
+    more = viewer.moving_person(2, shift=60)
+    other = viewer.lifting([*walk.persons, more], model='truth')
+    page = opened(write_lifting_page, walk, None, other)
+    page.click('#chips button:nth-child(2)')
+    assert page.text('#chips button:nth-child(2)') == 'person 2, truth'
+    assert cells(page, 'head')[0] == shown(more.keypoints[0, 10, 0], 1)
+    assert cells(page, 'head')[-1] == NOTHING
+    pictures = {panel: page.picture(panel) for panel in ('#flat', '#solid')}
+    page.choose('#choice-other', 'hidden')
+    for panel, shown_before in pictures.items():
+        grey = [
+            close_to(picture, rgb(OTHER)).sum()
+            for picture in (shown_before, page.picture(panel))
+        ]
+        assert grey[0] > grey[1] + 50
+
+
+HOSTILE = (
+    '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'
+    '\u2028\u2029\u202e\N{CJK UNIFIED IDEOGRAPH-624B}\N{WAVING HAND SIGN}${title}'
+)
 
 
 def test_hostile_names_are_only_text(opened):
