@@ -200,7 +200,8 @@ def example_shape(model: nn.Module) -> tuple[int, ...]:
         raise UserError(
             f'{type(model).__name__} does not say how large its inputs are (neither '
             'num_frames and num_joints of the backbone nor input_size of the decoder '
-            'or a crop_size of the head): give an example, inputs=torch.rand(2, ...)'
+            'or a crop_size of the head): give an example, inputs=torch.rand(2, ...) '
+            'or --input-shape'
         )
     return getattr(backbone, 'in_channels', 3), int(size[1]), int(size[0])
 
