@@ -208,26 +208,47 @@ def test_model_that_decides_on_values_cannot_be_exported(tmp_path):
     assert path.read_bytes() == b'before'
 
 
-@pytest.mark.parametrize('value', [1e-3, float('nan')])
-def test_file_that_differs_is_not_written(linear, tmp_path, monkeypatch, value):
+@pytest.fixture
+def shift(monkeypatch):
+    """Makes onnxruntime's outputs differ by some value."""
+
     class Off:
-        def __init__(self, session):
-            self.get_inputs = session.get_inputs
-            self.session = session
+        def __init__(self, session, value):
+            self.session, self.value = session, np.float32(value)
 
         def run(self, *args):
-            return [found + np.float32(value) for found in self.session.run(*args)]
+            return [found + self.value for found in self.session.run(*args)]
 
     real = export._open
-    monkeypatch.setattr(export, '_open', lambda *args: Off(real(*args)))
+    return lambda value: monkeypatch.setattr(
+        export, '_open', lambda *args: Off(real(*args), value)
+    )
+
+
+@pytest.mark.parametrize('value', [1e-3, float('nan')])
+def test_file_that_differs_is_not_written(linear, tmp_path, shift, value):
+    shift(value)
     with pytest.raises(ExportError, match=r'features by (0\.001|inf), allowed is 0.0'):
         export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3))
     assert not list(tmp_path.iterdir())
 
 
+def test_large_outputs_are_held_to_their_size(linear, tmp_path, shift):
+    nn.init.constant_(linear.bias, 1000.0)
+    shift(0.01)
+    report = export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3), repeats=1)
+    assert 0.009 < report.max_abs_error['features'] < 0.011
+    shift(1.0)
+    with pytest.raises(ExportError, match='of outputs above 1 as a share'):
+        export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3), repeats=1)
+
+
 def test_full_disk_leaves_what_was_there(linear, tmp_path, monkeypatch):
     path = tmp_path / 'm.onnx'
     path.write_bytes(b'before')
+    killed = tmp_path / '.m.onnx.partial' / 'm.onnx'  # an export that was killed
+    killed.parent.mkdir()
+    killed.write_bytes(b'half')
 
     class Full:
         def save(self, destination):
