@@ -1,13 +1,19 @@
 # mmssm with its compiled operators and MMPose.
 #
 #   docker build -t mmssm .
-#   docker run --rm -v "$PWD":/data -w /data mmssm list --weights
+#   docker run --rm mmssm list --weights
+#
+# Files of yours, and a place that keeps the networks which find people in videos:
+#
+#   docker run --rm -v mmssm:/root/.cache --entrypoint python mmssm \
+#       -m mmssm.inputs fetch-mediapipe
+#   docker run --rm -v mmssm:/root/.cache -v "$PWD":/data -w /data \
+#       mmssm lift video.mp4 --out lifted
 #
 # With CUDA (needs NVIDIA's container toolkit to run):
 #
 #   docker build -t mmssm:cuda \
-#       --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 \
-#       --build-arg MMSSM_TORCH=cuda .
+#       --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 .
 #   docker run --rm --gpus all mmssm:cuda env
 #
 # On a CPU, TORCH_INDEX_URL names an index of packages that has CPU builds of PyTorch;
@@ -21,7 +27,8 @@ ENV DEBIAN_FRONTEND=noninteractive PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
 
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ make git \
-        $(command -v python3 > /dev/null || echo python3-dev python3-venv) \
+        $(python3 -m ensurepip --version > /dev/null 2>&1 \
+            || echo python3-dev python3-venv) \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/mmssm

@@ -60,7 +60,7 @@ def look(folder: Path) -> Found:
     """What our front end finds."""
     from mmssm.inputs import MediapipeHands
     from mmssm.inputs.frames import read_image
-    from mmssm.inputs.pose2d import MediapipePose
+    from mmssm.inputs.frontends import MediapipePose
 
     pose, hands = MediapipePose.load(max_people=1), MediapipeHands.load()
     found = {}

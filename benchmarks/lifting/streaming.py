@@ -2,12 +2,13 @@
 
     python benchmarks/lifting/streaming.py --out DIR
 
-Both shipped models lift the validation videos of their fold, whole, from the same noisy
+The shipped models lift the validation videos of their fold, whole, from the same noisy
 2D joints, without the mirrored pass:
 
-- the causal model, one frame after the other;
-- the causal model, begun anew every 27 frames: what its memory is worth;
-- the model that looks both ways, in windows of 27 frames side by side, for recordings;
+- the causal models, one frame after the other;
+- the causal PoseMamba, begun anew every 27 frames: what its memory is worth;
+- the PoseMamba that looks both ways, in windows of 27 frames side by side, for
+  recordings;
 - that model as a stream would have to use it: at every frame a whole window, of which
   one frame's pose is kept: the last one, which waits for nothing, or the middle one,
   which waits for 13 frames.
@@ -47,6 +48,7 @@ CONFIG = (
     'posemamba_xs-causal-27frm_1xb4_mocap-fold0.py'
 )
 CAUSAL = 'mmssm/weights/posemamba-mocap-causal-27frm.safetensors'
+SASMAMBA = 'mmssm/weights/sasmamba-mocap-causal-27frm.safetensors'
 BOTH_WAYS = 'mmssm/weights/posemamba-mocap-27frm.safetensors'
 WINDOW = 27
 FPS = 50
@@ -123,6 +125,7 @@ class Way:
 
 WAYS = (
     Way('causal, frame by frame', CAUSAL, Steps, 0, 'step'),
+    Way('causal SasMamba, frame by frame', SASMAMBA, Steps, 0, 'SasMamba step'),
     Way('causal, begun anew every 27 frames', CAUSAL, SideBySide, 0, 'step'),
     Way('both ways, windows side by side', BOTH_WAYS, SideBySide, 26, 'window / 27'),
     Way(
@@ -173,27 +176,16 @@ def timings(seconds: float) -> dict[str, float]:
 
     A step is timed after a thousand frames too.
     """
-    causal = build_from_checkpoint(REPOSITORY / CAUSAL)
     both_ways = build_from_checkpoint(REPOSITORY / BOTH_WAYS)
-    x = torch.rand(1, WINDOW, 17, 3)
-    state = causal.backbone.init_stream()
-    later = causal.backbone.init_stream()
-    for _ in range(1000):
-        causal.backbone.step(x[:, 0], later)
+    clip = torch.rand(1, WINDOW, 17, 3)
+    causal, first, later = stepper(CAUSAL, clip[:, 0])
     lifter = StreamingLifter(causal, (1000, 1000), flip_test=False)
     points = np.random.default_rng(0).uniform(0, 1000, (1, 17, 2))
-
-    def step(state):
-        return causal.head(causal.backbone.step(x[:, 0], state))
-
-    def first() -> None:
-        state.reset()
-        step(state)
-
     functions: dict[str, Callable[[], object]] = {
         'step': first,
-        'step after 1,000 frames': lambda: step(later),
-        'window': lambda: both_ways.head(both_ways.backbone(x)),
+        'step after 1,000 frames': later,
+        'SasMamba step': stepper(SASMAMBA, clip[:, 0])[1],
+        'window': lambda: both_ways.head(both_ways.backbone(clip)),
         'pixels to metres': lambda: lifter.step(points),
     }
     found: dict[str, list[float]] = {name: [] for name in functions}
@@ -203,6 +195,22 @@ def timings(seconds: float) -> dict[str, float]:
             found[name].append(processor_time(function))
     middle = {name: 1000 * statistics.median(times) for name, times in found.items()}
     return {**middle, 'window / 27': middle['window'] / WINDOW}
+
+
+def stepper(
+    weights: str, frame: Tensor
+) -> tuple[nn.Module, Callable[[], object], Callable[[], object]]:
+    """A causal model, its first step, and its step after a thousand frames."""
+    model = build_from_checkpoint(REPOSITORY / weights)
+    new, old = model.backbone.init_stream(), model.backbone.init_stream()
+    for _ in range(1000):
+        model.backbone.step(frame, old)
+
+    def first() -> None:
+        new.reset()
+        model.head(model.backbone.step(frame, new))
+
+    return model, first, lambda: model.head(model.backbone.step(frame, old))
 
 
 def processor_time(function: Callable[[], object]) -> float:

@@ -78,13 +78,11 @@ def _take(
     return array
 
 
-def to_lists(array: NDArray | None) -> Any:
+def to_lists(array: NDArray) -> Any:
     """Nested lists for JSON: NaN becomes None, single precision its few digits.
 
     Reading them back as single precision gives the same bits.
     """
-    if array is None:
-        return None
     if array.dtype != np.float32:
         return array.tolist()
     short = _shortest(array)

@@ -55,6 +55,7 @@ class ModelEntry:
         paper: Where the model was published, if it was.
         parameters: How many numbers are learnt.
         converters: Scripts that turn the authors' weights into ours.
+        caveat: What whoever uses the weights must know, or ``''``.
     """
 
     alias: str
@@ -68,6 +69,7 @@ class ModelEntry:
     paper: Paper | None
     parameters: int | None
     converters: tuple[str, ...]
+    caveat: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,7 +98,7 @@ class ModelEntry:
         """
         if self.weights is None:
             raise MissingWeightsError(
-                f'no trained weights of {self.alias!r} are here. Either '
+                f'no trained weights of {self.alias!r} are here: '
                 f'{self.how_to_get_weights()}; then name the file as weights (on the '
                 'command line: --weights FILE)'
             )
@@ -111,11 +113,13 @@ class ResolvedModel:
         name: How it is called in results.
         config: Its config file.
         weights: Its weights.
+        caveat: What whoever uses the model's own weights must know, or ``''``.
     """
 
     name: str
     config: Path
     weights: Path
+    caveat: str = ''
 
 
 def list_models(
@@ -127,7 +131,7 @@ def list_models(
 
     Args:
         pattern: Part of a name, or a whole name with ``*`` and ``?`` for what may
-            be anything; letters' case does not matter.
+            be anything; letters' case does not matter, and ``_`` is ``-``.
         task: One of :func:`list_tasks`; ``'Body 3D Keypoint'`` is understood too.
         with_weights: Only models whose trained weights are on this machine.
 
@@ -157,14 +161,13 @@ def find_model(name: str) -> ModelEntry:
     Raises:
         UnknownModelError: No model is called so; the nearest names are offered.
     """
-    known = {known.lower(): e for e in _entries() for known in e.names}
-    entry = known.get(str(name).lower())
-    if entry is not None:
-        return entry
-    near = difflib.get_close_matches(str(name).lower(), known, n=_OFFERED, cutoff=0.5)
-    if not near:
-        near = [key for key in known if str(name).lower() in key][:_OFFERED]
-    offered = list(dict.fromkeys(known[key].alias for key in near))
+    wanted = _plain(str(name))
+    known = {_plain(known): e for e in _entries() for known in e.names}
+    if wanted in known:
+        return known[wanted]
+    near = [key for key in sorted(known, key=len) if _letters(wanted) in _letters(key)]
+    near = near or difflib.get_close_matches(wanted, known, n=_OFFERED, cutoff=0.5)
+    offered = list(dict.fromkeys(known[key].alias for key in near))[:_OFFERED]
     hint = f'; did you mean {" or ".join(map(repr, offered))}?' if offered else '.'
     raise UnknownModelError(
         f'there is no model {str(name)!r}{hint} `mmssm list` (list_models() in Python) '
@@ -223,7 +226,7 @@ def resolve_model(
             )
     else:
         entry = find_model(str(model))
-    return ResolvedModel(entry.alias, config, entry.require_weights())
+    return ResolvedModel(entry.alias, config, entry.require_weights(), entry.caveat)
 
 
 def root() -> Path:
@@ -256,10 +259,19 @@ def _task_name(task: str) -> str:
 
 
 def _matches(entry: ModelEntry, pattern: str) -> bool:
-    wanted = pattern.lower()
+    wanted = _plain(pattern)
     if not set(wanted) & set('*?['):
         wanted = f'*{wanted}*'
-    return any(fnmatch.fnmatchcase(name.lower(), wanted) for name in entry.names)
+    return any(fnmatch.fnmatchcase(_plain(name), wanted) for name in entry.names)
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: nobody remembers where ``_`` stands and where ``-``."""
+    return name.lower().replace('_', '-')
+
+
+def _letters(name: str) -> str:
+    return name.replace('-', '')
 
 
 @cache
@@ -315,6 +327,7 @@ def _entry(
         paper=Paper(paper['Title'], paper['URL']) if paper else None,
         parameters=meta.get('Parameters'),
         converters=_strings(meta.get('Converters', [])),
+        caveat=meta.get('Caveat', ''),
     )
 
 
@@ -334,7 +347,7 @@ def _check_apart(entries: list[ModelEntry]) -> None:
     seen: dict[str, str] = {}
     for entry in entries:
         for name in entry.names:
-            other = seen.setdefault(name.lower(), entry.name)
+            other = seen.setdefault(_plain(name), entry.name)
             if other != entry.name:
                 raise CatalogError(
                     f'{name!r} is the name of two models: {other} and {entry.name}'

@@ -17,13 +17,15 @@ def find_device(device: str | torch.device | None) -> torch.device:
     """
     try:
         found = torch.device(get_device() if device is None else device)
-    except RuntimeError as error:
-        raise UserError(f'there is no device {device!r}: {error}') from error
-    if found.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError(
-            f'the device {device} is a GPU, and PyTorch {torch.__version__} sees none: '
-            "take 'cpu', or install a CUDA build of PyTorch and a driver"
-        )
+        if found.type == 'cuda' and not torch.cuda.is_available():
+            raise UserError(
+                f'the device {device} is a GPU, and PyTorch {torch.__version__} sees '
+                "none: take 'cpu', or install a CUDA build of PyTorch and a driver"
+            )
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f'there is no device {str(device)!r}: {reason}') from error
     return found
 
 

@@ -181,17 +181,7 @@ def export_onnx(
     else:
         shape = example_shape(model)[1 if step else 0 :]
     into = describe_inputs(network, shape)
-    feeds = [random_inputs(into, batch, seed) for seed, batch in enumerate(BATCHES)]
-    try:
-        wanted = [network(*feed) for feed in feeds]
-        if step:  # from the second frame on: the state before the first is all zeros
-            feeds = [(feed[0], y[1]) for feed, y in zip(feeds, wanted, strict=True)]
-            wanted = [network(*feed) for feed in feeds]
-    except Exception as error:
-        raise ExportError(
-            f'{_name(model)} does not run on inputs of shape '
-            f'{tuple(feeds[0][0].shape)}: {_first_line(error)}'
-        ) from error
+    feeds, wanted = _try_out(network, into)
     out = describe_outputs(network, wanted[0])
     names = tuple(joints) if joints is not None else joint_names(model)
     program = _translate(network, feeds[0], into, out)
@@ -267,6 +257,25 @@ def read_onnx_metadata(path: str | Path) -> dict[str, Any]:
             f'{path} says nothing of its joints and units: it was not written by '
             'mmssm; write it anew with `mmssm export`'
         ) from error
+
+
+def _try_out(
+    network: Network | StepNetwork, into: Ports
+) -> tuple[list[tuple[Tensor, ...]], list[tuple[Tensor, ...]]]:
+    """Batches of inputs, and what the network makes of them."""
+    feeds = [random_inputs(into, batch, seed) for seed, batch in enumerate(BATCHES)]
+    try:
+        wanted = [network(*feed) for feed in feeds]
+        if isinstance(network, StepNetwork):
+            # The second frame: before the first, states are all zeros.
+            feeds = [(feed[0], y[1]) for feed, y in zip(feeds, wanted, strict=True)]
+            wanted = [network(*feed) for feed in feeds]
+    except Exception as error:
+        raise ExportError(
+            f'{_name(network.model)} does not run on inputs of shape '
+            f'{tuple(feeds[0][0].shape)}: {_first_line(error)}'
+        ) from error
+    return feeds, wanted
 
 
 def _translate(

@@ -26,8 +26,8 @@ class Gaps:
     Attributes:
         min_score: Joints below this confidence are missing.
         max_gap: Longest run of frames over which something is interpolated. A joint
-            that is missing for longer keeps what the detector guessed, if it did. A
-            person missing for longer is lifted in pieces.
+            that is missing for longer, or in all of a clip, keeps what the detector
+            guessed, if it did. A person missing for longer is lifted in pieces.
 
     Raises:
         ValueError: A value is out of its range.
@@ -189,9 +189,10 @@ def fill(
     good = found & (confidence >= gaps.min_score)
     keep = good.copy()
     for joint in range(points.shape[1]):
-        keep[:, joint] |= found[:, joint] & _long_runs(~good[:, joint], gaps.max_gap)
+        longest = gaps.max_gap if good[:, joint].any() else 0
+        keep[:, joint] |= found[:, joint] & _long_runs(~good[:, joint], longest)
         _interpolate(points[:, joint], keep[:, joint])
-    _borrow(points, np.atleast_1d(keep.any(axis=0)), parents)
+    borrow(points, np.atleast_1d(keep.any(axis=0)), parents)
     return Clip(
         first=int(frames[0]),
         keypoints=points,
@@ -221,10 +222,16 @@ def _interpolate(points: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
         )
 
 
-def _borrow(
+def borrow(
     points: NDArray[np.float32], known: NDArray[np.bool_], parents: Sequence[int]
 ) -> None:
-    """Puts joints that are nowhere in a clip onto their nearest relatives."""
+    """Puts joints that are nowhere in a clip onto their nearest relatives.
+
+    Args:
+        points: ``(T, J, 2)``, changed in place.
+        known: ``(J,)``: joints that are there; at least one.
+        parents: Parent of each joint, -1 for the root.
+    """
     placed = known.copy()
     pending = [joint for joint in range(len(parents)) if not placed[joint]]
     while pending:

@@ -90,24 +90,44 @@ class GivenHands:
     """
 
     def __init__(self, bboxes: Any, sides: Any = None) -> None:
-        self.num_frames: int | None = None
-        if isinstance(bboxes, Mapping):
-            self._always = None
-            self._frames = {
-                int(number): _hands(own, _side_of(sides, number), f'frame {number}')
-                for number, own in bboxes.items()
-            }
-        elif _is_per_frame(bboxes):
-            self._always = None
-            self.num_frames = len(bboxes)
-            _check_per_frame(sides, len(bboxes))
-            self._frames = {
-                number: _hands(own, _side_of(sides, number), f'frame {number}')
-                for number, own in enumerate(bboxes)
-            }
-        else:
-            self._always = _hands(bboxes, sides, 'bboxes')
-            self._frames = {}
+        self._always: FoundHands | None = None
+        self._frames: dict[int, FoundHands] = {}
+        self._num_frames: int | None = None
+        if not isinstance(bboxes, Mapping):
+            if not _is_per_frame(bboxes):
+                self._always = _hands(bboxes, sides, 'bboxes')
+                return
+            self._num_frames = len(bboxes)
+            sides = _by_frame(sides, len(bboxes))
+            bboxes = dict(enumerate(bboxes))
+        if isinstance(sides, Mapping):
+            sides = _numbered(sides)
+        self._frames = {
+            number: _hands(own, _side_of(sides, number), f'frame {number}')
+            for number, own in _numbered(bboxes).items()
+        }
+
+    def check(self, num_frames: int, name: str) -> None:
+        """Refuses boxes of frames that a source does not have.
+
+        Args:
+            num_frames: How many it has.
+            name: What it is called in the message.
+
+        Raises:
+            ValueError: There are such boxes.
+        """
+        if self._num_frames not in (None, num_frames):
+            raise ValueError(
+                f'there are boxes of {self._num_frames} frames, and {name} has '
+                f'{num_frames}'
+            )
+        wrong = [number for number in self._frames if number >= num_frames]
+        if wrong:
+            raise ValueError(
+                f'there are boxes of frame {wrong[0]}, and {name} has the frames 0 to '
+                f'{num_frames - 1}'
+            )
 
     def of(self, number: int) -> FoundHands:
         """The hands of a frame."""
@@ -122,26 +142,39 @@ def _is_per_frame(bboxes: Any) -> bool:
         return bboxes.ndim == 3
     if not isinstance(bboxes, Sequence) or not len(bboxes):
         return False
-    return any(np.ndim(own) == 2 for own in bboxes) or all(
-        not np.size(own) for own in bboxes
-    )
+    return any(map(_is_boxes, bboxes)) or all(not np.size(own) for own in bboxes)
 
 
-def _side_of(sides: Any, number: int) -> Any:
-    if isinstance(sides, Mapping):
-        return sides.get(number)
-    if sides is None or isinstance(sides, str):
-        return sides
-    return sides[number]
+def _is_boxes(own: Any) -> bool:
+    is_list = isinstance(own, Sequence | np.ndarray)
+    return is_list and len(own) > 0 and np.ndim(own[0]) == 1
 
 
-def _check_per_frame(sides: Any, count: int) -> None:
+def _numbered(frames: Mapping) -> dict[int, Any]:
+    """With whole numbers for keys, which JSON makes strings of."""
+    wrong = [key for key in frames if not str(key).isdecimal()]
+    if wrong:
+        raise ValueError(f'frames are numbered from 0, got {wrong[0]!r}')
+    return {int(key): value for key, value in frames.items()}
+
+
+def _by_frame(sides: Any, count: int) -> Any:
+    """Sides that were given in the order of frames, by their frames' numbers."""
     if sides is None or isinstance(sides, str | Mapping):
-        return
+        return sides
     if len(sides) != count:
         raise ValueError(
             f'there are boxes of {count} frames, and sides of {len(sides)}'
         )
+    return dict(enumerate(sides))
+
+
+def _side_of(sides: Any, number: int) -> Any:
+    if not isinstance(sides, Mapping):
+        return sides
+    if number not in sides:
+        raise ValueError(f'there are boxes of frame {number}, and no side of them')
+    return sides[number]
 
 
 def _hands(bboxes: Any, sides: Any, name: str) -> FoundHands:
@@ -166,6 +199,7 @@ def _hands(bboxes: Any, sides: Any, name: str) -> FoundHands:
 def _sides(sides: Any, count: int, name: str) -> tuple[str, ...]:
     if sides is None or isinstance(sides, str):
         sides = [sides or 'right'] * count
+    sides = np.ravel(sides).tolist()
     if len(sides) != count:
         raise ValueError(f'{name}: {count} boxes, and {len(sides)} sides')
     wrong = [side for side in sides if side not in SIDES]

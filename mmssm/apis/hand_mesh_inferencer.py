@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from mmssm.datasets.metainfo import hand_metainfo
 from mmssm.engine import preflight
 from mmssm.geometry.rotations import matrix_to_axis_angle
 from mmssm.inputs import Frames, UnreadableSource, open_frames
-from mmssm.inputs.frames import IMAGE_SUFFIXES, natural_order, read_image
+from mmssm.inputs.frames import IMAGE_SUFFIXES, as_bgr, natural_order, read_image
 from mmssm.utils.errors import UserError
 
 from .catalog import resolve_model
@@ -111,6 +112,7 @@ class HandMeshInferencer:
 
         resolved = resolve_model(model, weights)
         self.name, self.weights = resolved.name, resolved.weights
+        self._caveat = resolved.caveat
         config = preflight.read_config(str(resolved.config))
         if config.model.type != 'mmssm.HandMeshEstimator':
             raise UserError(
@@ -161,8 +163,8 @@ class HandMeshInferencer:
         """Looks at all frames of a source.
 
         Args:
-            source: Image, folder of images (of any sizes), video, array or arrays, as
-                :func:`mmssm.inputs.open_frames` takes them.
+            source: Image, video, stack of arrays, folder of images or list of arrays
+                (both of any sizes), as :func:`mmssm.inputs.open_frames` takes them.
             bboxes: Where the hands are, pixels of the image: ``(4,)`` or ``(N, 4)``
                 of ``(x0, y0, x1, y1)`` about the joints, the same in all frames; a
                 sequence of such for each frame; or a mapping from frame numbers to
@@ -240,14 +242,17 @@ class HandMeshInferencer:
             yield from self._look(frames, bboxes, sides, skip_unusable, wanted)
 
     def notes_on(self, bboxes: Any, sides: Any) -> tuple[str, ...]:
-        """What a reader of results should know about where hands were looked for."""
+        """What a reader of results should know: of the weights, and of the boxes."""
+        notes = [f'{self.name} was {self._caveat}'] if self._caveat else []
         if bboxes is None:
             name = getattr(self.finder, 'name', str(self._frontend))
             told = '' if sides is None else f'; all taken for {sides} hands'
-            return (f'hands were found by {name}{told}',)
-        if sides is None:
-            return ('the sides of the hands were not given: right hands are assumed',)
-        return ()
+            notes.append(f'hands were found by {name}{told}')
+        elif sides is None:
+            notes.append(
+                'the sides of the hands were not given: right hands are assumed'
+            )
+        return tuple(notes)
 
     @property
     def _bar(self) -> bool:
@@ -262,11 +267,8 @@ class HandMeshInferencer:
         wanted: Callable[[int, str], bool] | None = None,
     ) -> Iterator[FrameHands]:
         given = None if bboxes is None else GivenHands(bboxes, sides)
-        if given is not None and given.num_frames not in (None, frames.num_frames):
-            raise ValueError(
-                f'there are boxes of {given.num_frames} frames, and {frames.name} has '
-                f'{frames.num_frames}'
-            )
+        if given is not None and frames.num_frames is not None:
+            given.check(frames.num_frames, frames.name)
         waiting: list[_Waiting] = []
         for number, name, image in frames.images(wanted):
             place = f'{frames.name}, {name or f"frame {number}"}'
@@ -360,7 +362,7 @@ class _Waiting(NamedTuple):
 
 
 class _Source:
-    """Frames of any source; those of a folder may differ in size.
+    """Frames of any source; those of a folder or a list may differ in size.
 
     :func:`open_frames` wants one size, as videos and lifters do; photographs of
     hands are looked at one by one.
@@ -368,22 +370,21 @@ class _Source:
 
     def __init__(self, source: Any, fps: float | None) -> None:
         self._frames: Frames | None = None
-        self._files: list[Path] = []
         self._size: tuple[int, int] | None = None
         self.fps = fps
         self.num_frames: int | None
-        if isinstance(source, str | Path) and Path(source).is_dir():
-            self._files = images_in(Path(source))
-            self.num_frames = len(self._files)
-            self.name = str(source)
+        self._stills = _stills(source)
+        is_path = isinstance(source, str | Path)
+        if self._stills:
+            self.num_frames = len(self._stills)
+            self.name = str(source) if is_path else 'arrays'
             return
         self._frames = open_frames(source, fps=fps)
         self._size = self._frames.image_size
         self.num_frames = self._frames.num_frames
-        is_path = isinstance(source, str | Path)
         self.name = str(source) if is_path else self._frames.name
         still = Path(self.name).suffix.lower() in IMAGE_SUFFIXES
-        if not still and not isinstance(source, np.ndarray | list | tuple):
+        if not still and not isinstance(source, np.ndarray):
             self.fps = self._frames.fps
 
     def __enter__(self) -> '_Source':
@@ -405,7 +406,7 @@ class _Source:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """``(width, height)`` of the frames, of the first image in a folder."""
+        """``(width, height)`` of the frames, of the first of images in any sizes."""
         if self._size is None:
             raise UnreadableSource(f'no image of {self.name} could be read')
         return self._size
@@ -418,13 +419,26 @@ class _Source:
             for number, image in self._frames:
                 if wanted is None or wanted(number, ''):
                     yield number, '', image
-        for number, file in enumerate(self._files):
-            if wanted is not None and not wanted(number, file.name):
+        for number, (name, read) in enumerate(self._stills):
+            if wanted is not None and not wanted(number, name):
                 continue
-            seen = _image_or_fault(file)
+            seen = _image_or_fault(read)
             if self._size is None and not isinstance(seen, UnreadableSource):
                 self._size = (seen.shape[1], seen.shape[0])
-            yield number, file.name, seen
+            yield number, name, seen
+
+
+def _stills(source: Any) -> list[tuple[str, Callable[[], NDArray[np.uint8]]]]:
+    """Names and readers of the images of a folder or a list; else none."""
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        files = images_in(Path(source))
+        return [(file.name, partial(read_image, file)) for file in files]
+    if isinstance(source, list | tuple):
+        return [
+            ('', partial(as_bgr, array, f'array {number}'))
+            for number, array in enumerate(source)
+        ]
+    return []
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -443,9 +457,11 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(images, key=lambda file: natural_order(file.name))
 
 
-def _image_or_fault(file: Path) -> NDArray[np.uint8] | UnreadableSource:
+def _image_or_fault(
+    read: Callable[[], NDArray[np.uint8]],
+) -> NDArray[np.uint8] | UnreadableSource:
     try:
-        return read_image(file)
+        return read()
     except UnreadableSource as error:
         return error
 

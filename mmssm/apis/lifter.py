@@ -9,15 +9,17 @@ from mmengine.registry import DefaultScope
 from mmpose.codecs import MotionBERTLabel
 from mmpose.registry import MODELS
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 import mmssm.registry  # noqa: F401  cures the host before it is used
 from mmssm.engine import preflight
-from mmssm.geometry.root_placement import stature_scale
+from mmssm.geometry.root_placement import SMOOTHING, stature_scale
+from mmssm.models.layers import StreamState
 from mmssm.structures import h36m
 from mmssm.utils.errors import UserError
 
 from .catalog import resolve_model
+from .checkpoint import build_from_checkpoint
 from .devices import find_device, find_dtype
 
 CAUSAL_PIECE = 256
@@ -32,9 +34,10 @@ class Lifter:
     Normalising and its inverse are the codec's that the model was trained with.
 
     Args:
-        model: Name of a model or a config file.
+        model: Name of a model, a config file, a checkpoint that describes its own
+            model, or a PoseLifter.
         weights: Its weights; the model's own if None.
-        device: Where it runs; None: a GPU if there is one.
+        device: Where it runs; None: a GPU if there is one, a PoseLifter where it is.
         dtype: Precision. Below ``'float32'`` it is that of matrix products, and
             weights and scans keep ``'float32'``.
         flip_test: Whether the mirrored clip is lifted too and the mean is taken;
@@ -44,7 +47,7 @@ class Lifter:
 
     Attributes:
         name: Name of the model.
-        weights: File of its weights.
+        weights: File of its weights; None of a PoseLifter.
         num_frames: Length of its windows, frames.
         is_causal: Whether it goes frame by frame and never looks ahead.
 
@@ -59,7 +62,7 @@ class Lifter:
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | nn.Module,
         weights: str | Path | None = None,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype = 'float32',
@@ -70,19 +73,17 @@ class Lifter:
             raise ValueError(f'stature must be positive metres or None, got {stature}')
         self.stature = stature
         self.dtype = find_dtype(dtype, DTYPES)
-        self.device = find_device(device)
-        resolved = resolve_model(model, weights)
-        self.name = resolved.name
-        self.weights = resolved.weights
-        config = preflight.read_config(str(resolved.config))
-        self.model = self._build(config)
+        self.model: Any
+        self.weights: Path | None
+        config = self._load(model, weights)
         self.codec = self._find_codec()
-        preflight.check_weights(
-            self.model, preflight.read_checkpoint(resolved.weights), resolved.weights
-        )
-        self.model.to(self.device).eval()
+        if device is not None or not isinstance(model, nn.Module):
+            self.model.to(find_device(device))
+        self.model.eval()
         if self.dtype == torch.float64:
             self.model.double()
+        weight = next(self.model.parameters())
+        self.device, self._input_dtype = weight.device, weight.dtype
         backbone = self.model.backbone
         self.is_causal = bool(getattr(backbone, 'causal', False))
         self.num_frames = self._find_num_frames(config)
@@ -92,6 +93,25 @@ class Lifter:
             if flip_test is None
             else flip_test
         )
+
+    def _load(self, model: str | Path | nn.Module, weights: str | Path | None) -> Any:
+        """Finds the network with its weights; returns the config that it is from."""
+        if isinstance(model, nn.Module):
+            self.name, self.weights, self.model = type(model).__name__, None, model
+            return {}
+        if weights is None and Path(model).suffix in ('.safetensors', '.pth'):
+            self.name, self.weights = Path(model).stem, Path(model)
+            self.model = build_from_checkpoint(model)
+            return {}
+        resolved = resolve_model(model, weights)
+        self.name, self.weights = resolved.name, resolved.weights
+        config = preflight.read_config(str(resolved.config))
+        self.model = self._build(config)
+        self._find_codec()  # says more than weights that do not fit
+        preflight.check_weights(
+            self.model, preflight.read_checkpoint(resolved.weights), resolved.weights
+        )
+        return config
 
     def _build(self, config: Any) -> Any:
         if config.get('model', {}).get('type') != 'PoseLifter':
@@ -106,7 +126,7 @@ class Lifter:
             return MODELS.build(config.model)
 
     def _find_codec(self) -> MotionBERTLabel:
-        codec = self.model.head.decoder
+        codec: Any = getattr(getattr(self.model, 'head', None), 'decoder', None)
         if type(codec) is not MotionBERTLabel or codec.num_keypoints != h36m.NUM_JOINTS:
             found = type(codec).__name__
             joints = getattr(codec, 'num_keypoints', '?')
@@ -139,10 +159,18 @@ class Lifter:
         Returns:
             ``(N, T, J, 3)`` float32, metres, axes of the camera, relative to the
             root.
+
+        One frame alone is taken for a person who stands still for a whole window: a
+        network that has only seen clips makes nothing of a single frame.
         """
+        is_alone = joints.shape[1] == 1 and not self.is_causal
+        if is_alone:
+            joints = np.repeat(joints, self.num_frames, axis=1)
         inputs = self.encode(joints, image_size)
         with torch.inference_mode(), self._autocast():
             outputs = self._forward(inputs)
+        if is_alone:
+            outputs = outputs[:, self.num_frames // 2, None]
         return self.decode(outputs, image_size)
 
     def lift_on(self, joints: NDArray, image_size: tuple[int, int]) -> NDArray:
@@ -156,20 +184,47 @@ class Lifter:
             ``(T, J, 3)``, as of a call. Frames are taken in pieces; what the model
             keeps of those before has one size.
         """
-        backbone, state = self.model.backbone, None
-        outputs = []
-        for start in range(0, len(joints), CAUSAL_PIECE):
-            inputs = self.encode(joints[None, start : start + CAUSAL_PIECE], image_size)
-            if self.flip_test:
-                inputs = torch.cat([inputs, mirror(inputs)])
-            if state is None:
-                state = backbone.init_stream(len(inputs), self.device, inputs.dtype)
-            with torch.no_grad(), self._autocast():
-                found = self.model.head(backbone.step(inputs, state))
-            if self.flip_test:
-                found = (found[:1] + mirror(found[1:])) / 2
-            outputs.append(found)
-        return self.decode(torch.cat(outputs, dim=1), image_size)[0]
+        state = self.begin()
+        parts = [
+            self.step(joints[None, start : start + CAUSAL_PIECE], image_size, state)
+            for start in range(0, len(joints), CAUSAL_PIECE)
+        ]
+        return np.concatenate(parts, axis=1)[0]
+
+    def begin(self, people: int = 1) -> StreamState:
+        """What a causal model keeps of people of whom it has seen nothing yet.
+
+        Args:
+            people: Their number ``N``; with the flip test each has two streams, that
+                of the mirrored person ``N`` rows behind.
+        """
+        copies = 2 if self.flip_test else 1
+        return self.model.backbone.init_stream(
+            people * copies, self.device, self._input_dtype
+        )
+
+    def step(
+        self, joints: NDArray, image_size: tuple[int, int], state: StreamState
+    ) -> NDArray:
+        """Lifts the next frames of people with a causal model.
+
+        Args:
+            joints: ``(N, T, J, 3)`` pixels and confidence.
+            image_size: ``(width, height)``, pixels.
+            state: Of :meth:`begin`; it is brought up to date.
+
+        Returns:
+            ``(N, T, J, 3)``, as of a call.
+        """
+        inputs = self.encode(joints, image_size)
+        if self.flip_test:
+            inputs = torch.cat([inputs, mirror(inputs)])
+        with torch.no_grad(), self._autocast():
+            outputs = self.model.head(self.model.backbone.step(inputs, state))
+        if self.flip_test:
+            plain, mirrored = outputs.chunk(2)
+            outputs = (plain + mirror(mirrored)) / 2
+        return self.decode(outputs, image_size)
 
     def encode(self, joints: NDArray, image_size: tuple[int, int]) -> Tensor:
         """What the network sees of joints ``(N, T, J, 3)`` in pixels."""
@@ -183,8 +238,7 @@ class Lifter:
             camera_param={'w': width, 'h': height},
         )['keypoint_labels']
         label = label.reshape(*shape, -1)
-        dtype = torch.float64 if self.dtype == torch.float64 else torch.float32
-        return torch.as_tensor(label, dtype=dtype, device=self.device)
+        return torch.as_tensor(label, dtype=self._input_dtype, device=self.device)
 
     def decode(self, outputs: Tensor, image_size: tuple[int, int]) -> NDArray:
         """Metres of what the network says, ``(N, T, J, 3)``."""
@@ -197,7 +251,9 @@ class Lifter:
         joints = joints.reshape(array.shape)
         self._check_finite(joints)
         if self.stature is not None:
-            scale = stature_scale(joints, h36m.SKELETON, self.stature)
+            # what comes later is not known to a stream
+            smoothing = 0 if self.is_causal else SMOOTHING
+            scale = stature_scale(joints, h36m.SKELETON, self.stature, smoothing)
             joints = joints * scale[..., None, None]
         return joints.astype(np.float32)
 

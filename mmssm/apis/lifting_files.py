@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmssm.inputs import read_keypoints, write_keypoints
 from mmssm.structures.tracks import KeypointSequence
+from mmssm.utils.errors import UserError
 from mmssm.utils.whole_files import write_atomically
 from mmssm.visualization.viewer import write_annotated_video, write_lifting_page
 
@@ -31,12 +32,21 @@ class LiftingFiles:
         name: What they are called.
         settings: By stage, ``'tracks'`` and ``'result'``, all that decides on it, as
             plain data.
+        inputs: Files that are being read.
+
+    Raises:
+        UserError: One of the inputs would be written over.
     """
 
     def __init__(
-        self, folder: Path, name: str, settings: Mapping[str, Mapping[str, Any]]
+        self,
+        folder: Path,
+        name: str,
+        settings: Mapping[str, Mapping[str, Any]],
+        inputs: Iterable[Path],
     ) -> None:
         self._folder, self._name = folder, name
+        self._spare(inputs)
         self._settings_path = self.path('.settings.json')
         self._state = self._read_state()
         wanted, chain = {}, ''
@@ -93,6 +103,16 @@ class LiftingFiles:
         """Writes the page, if it is not there."""
         if not self.has('.html'):
             write_lifting_page(self.path('.html'), result, video, other)
+
+    def _spare(self, inputs: Iterable[Path]) -> None:
+        endings = ['.settings.json', *(end for own in _STAGES.values() for end in own)]
+        outputs = {self.path(ending).resolve() for ending in endings}
+        for one in inputs:
+            if one.resolve() in outputs:
+                raise UserError(
+                    f'{one} is an input and would be written over: give another folder '
+                    'with --out'
+                )
 
     def _read_state(self) -> dict[str, Any]:
         try:

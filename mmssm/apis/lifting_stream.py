@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.structures import h36m
+
 from .gaps import Clip, Gaps, fill
+from .streaming import StreamingLifter
 from .windows import CrossFade, Windows
 
 
@@ -259,6 +262,43 @@ def stream_prompt(
             begun = number - latency + 1
     for frame in range(begun, number + 1):
         yield frame, _people_at(people, frame)
+
+
+def stream_steps(
+    frames: Iterable[tuple[int, list[Detection]]], begin: Callable[[], StreamingLifter]
+) -> Iterator[tuple[int, list[LiftedPerson]]]:
+    """Lifts people as frames come with a causal model, by one step for each of them.
+
+    Who is missing in a frame is not in it, and goes on as if standing still; who is
+    missing for longer than the lifter's ``max_gap`` is begun anew.
+
+    Args:
+        frames: As in :func:`stream_blended`.
+        begin: Makes a lifter of one person.
+
+    Yields:
+        Numbers of frames, in order, and the people in them.
+    """
+    people: dict[int, StreamingLifter] = {}
+    for number, detections in frames:
+        lifted = []
+        for track_id, keypoints, scores in detections:
+            if track_id not in people:
+                people[track_id] = begin()
+            poses = people[track_id].step(keypoints[None], scores[None])
+            clip = Clip(
+                number,
+                poses.keypoints,
+                np.where(np.isfinite(keypoints).all(-1), scores, 0)[None],
+                np.array([False]),
+                poses.filled_joints,
+            )
+            lifted.append(LiftedPerson(track_id, clip, poses.keypoints_3d))
+        for track_id in people.keys() - {one.track_id for one in lifted}:
+            poses = people[track_id].step(np.full((1, h36m.NUM_JOINTS, 2), np.nan))
+            if np.isnan(poses.keypoints_3d).all():
+                del people[track_id]
+        yield number, _by_id(lifted)
 
 
 def _gone(people: dict[int, Any], number: int, gaps: Gaps) -> list[Any]:

@@ -193,7 +193,9 @@ def example_shape(model: nn.Module) -> tuple[int, ...]:
         return backbone.num_frames, backbone.num_joints, backbone.in_channels
     head = getattr(model, 'head', None)
     crop_map = getattr(head, 'crop_map', None)
-    size = getattr(getattr(head, 'decoder', None), 'input_size', None)
+    decoder = getattr(head, 'decoder', None)
+    # InterNet's codec calls it otherwise.
+    size = getattr(decoder, 'input_size', getattr(decoder, 'image_size', None))
     if crop_map is not None:
         size = crop_map.crop_size, crop_map.crop_size
     if size is None:

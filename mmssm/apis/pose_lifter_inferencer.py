@@ -1,7 +1,9 @@
 """People in 3D from videos, cameras, images or 2D keypoints, in one call."""
 
+import operator
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -23,8 +25,15 @@ from mmssm.utils.errors import UserError
 
 from .gaps import Clip, Gaps, clips_of
 from .lifter import Lifter
-from .lifting_stream import Detection, LiftedPerson, stream_blended, stream_prompt
+from .lifting_stream import (
+    Detection,
+    LiftedPerson,
+    stream_blended,
+    stream_prompt,
+    stream_steps,
+)
 from .results import PERSON_ARRAYS, LiftingResult, PersonResult
+from .streaming import StreamingLifter
 from .windows import Windows, lift_clips
 
 Frontend = Callable[[Frames], KeypointSequence]
@@ -66,11 +75,12 @@ class PoseLifterInferencer:
             PyTorch's); the last two are for matrix products, scans keep float32.
         batch_size: Windows that are lifted at once, over time and people.
         frontend: What finds the 2D joints of frames: a name of
-            :func:`mmssm.inputs.pose2d.pose2d` (``'mediapipe'``, a model of MMPose's,
+            :func:`mmssm.inputs.pose2d` (``'mediapipe'``, a model of MMPose's,
             the path of a keypoint file), or what that returns, or a function from
             :class:`mmssm.inputs.Frames` to
             :class:`~mmssm.structures.tracks.KeypointSequence`.
-        window: Frames in a window; None: what the model was trained with.
+        window: Frames in a window; None: what the model was trained with. A causal
+            model has none.
         overlap: Frames that a window shares with the next; None: half of them.
         flip_test: Whether mirrored windows are lifted too and the mean is taken, at
             twice the cost; None: as the model's config says.
@@ -115,10 +125,10 @@ class PoseLifterInferencer:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size must be 1 or more, got {batch_size}')
-        if focal_length is not None and not focal_length > 0:
+        if focal_length is not None and not 0 < focal_length < np.inf:
             raise ValueError(f'focal_length must be positive, got {focal_length}')
         self.gaps = Gaps(min_score, max_gap)
-        self.batch_size = batch_size
+        self.batch_size = operator.index(batch_size)
         self.place_root = place_root or focal_length is not None
         self.focal_length = focal_length
         self.show_progress = show_progress
@@ -129,6 +139,11 @@ class PoseLifterInferencer:
 
     def _windows(self, window: int | None, overlap: int | None) -> Windows:
         longest = self.lifter.num_frames
+        if self.lifter.is_causal and (window, overlap) != (None, None):
+            raise ValueError(
+                f'{self.name} goes frame by frame and has no windows: leave out window '
+                f'and overlap, got {window} and {overlap}'
+            )
         if window is not None and window > longest and not self.lifter.can_stretch:
             raise ValueError(
                 f'{self.name} was trained with windows of {longest} frames, and window '
@@ -163,7 +178,7 @@ class PoseLifterInferencer:
                 joints: a :class:`~mmssm.structures.tracks.KeypointSequence`, or the
                 path of a keypoint file, ``.json`` or ``.npz``
                 (:func:`mmssm.inputs.read_keypoints`).
-            fps: Frames per second, instead of what a video says.
+            fps: Frames per second, instead of what the source says.
 
         Returns:
             All people and, in ``notes``, what was missing.
@@ -194,11 +209,12 @@ class PoseLifterInferencer:
             ValueError: As for a call.
         """
         if isinstance(source, KeypointSequence):
-            return source, 'given keypoints', ()
-        if _is_keypoint_file(source):
+            return replace(source, fps=fps or source.fps), 'given keypoints', ()
+        if is_keypoint_file(source):
             from mmssm.inputs import read_keypoints
 
-            return read_keypoints(source), f'keypoint file {Path(source).name}', ()
+            sequence = read_keypoints(source, fps=fps)
+            return sequence, f'keypoint file {Path(source).name}', ()
         with open_frames(source, fps=fps) as frames:
             if frames.num_frames is None:
                 raise ValueError(
@@ -206,8 +222,7 @@ class PoseLifterInferencer:
                     'people as they come'
                 )
             self._say_choice()
-            bar = self.show_progress and sys.stderr.isatty()
-            sequence = self.frontend(_WithBar(frames) if bar else frames)
+            sequence = self.frontend(_WithBar(frames) if self._shows_bars else frames)
             # a keypoint file is the front end, and the video the source
             sequence = replace(sequence, source=frames.name)
             return sequence, self._frontend_name, tuple(frames.notes)
@@ -242,12 +257,7 @@ class PoseLifterInferencer:
             said += about
         if not pieces:
             said.append(f'nobody was found in {sequence.source}')
-        inputs = (clip.network_input for _, clip in pieces)
-        if self.lifter.is_causal:
-            joints = [self.lifter.lift_on(one, sequence.image_size) for one in inputs]
-        else:
-            lift = partial(self.lifter, image_size=sequence.image_size)
-            joints = lift_clips(lift, inputs, self.windows, self.batch_size)
+        joints = self._lift_clips([clip for _, clip in pieces], sequence.image_size)
         focal_length = self._focal_length(sequence.image_size)
         persons: dict[int, list[PersonResult]] = {}
         for (track_id, clip), lifted in zip(pieces, joints, strict=True):
@@ -269,6 +279,22 @@ class PoseLifterInferencer:
             focal_length=focal_length,
         )
 
+    def _lift_clips(
+        self, clips: Sequence[Clip], image_size: tuple[int, int]
+    ) -> list[NDArray[np.float32]]:
+        inputs = (clip.network_input for clip in clips)
+        if self.lifter.is_causal:
+            return [self.lifter.lift_on(one, image_size) for one in inputs]
+        total = sum(len(self.windows.starts(len(clip))) for clip in clips)
+        with _bar(total, self._shows_bars) as advance:
+
+            def lift(batch: NDArray) -> NDArray:
+                joints = self.lifter(batch, image_size)
+                advance(len(batch))
+                return joints
+
+            return lift_clips(lift, inputs, self.windows, self.batch_size)
+
     def stream(
         self, source: Any, latency: int | None = None, *, fps: float | None = None
     ) -> Iterator[LiftedFrame]:
@@ -282,10 +308,10 @@ class PoseLifterInferencer:
                 future, at the cost of one window for each person in each frame.
                 None: in windows that are cross-faded, as a call does it, at two
                 windows for each ``window`` frames; up to two windows less their
-                overlap, and ``max_gap`` frames, late. A causal model, which makes
-                nothing of the future, takes 0 for None;
-                :class:`~mmssm.apis.streaming.StreamingLifter` does the same with one
-                step for each frame.
+                overlap, and ``max_gap`` frames, late. A causal model makes nothing of
+                the future and is never late: None or 0. It goes on by one step for
+                each person and frame, as
+                :class:`~mmssm.apis.streaming.StreamingLifter` does.
             fps: As for a call.
 
         Yields:
@@ -294,12 +320,17 @@ class PoseLifterInferencer:
         Raises:
             ValueError: ``latency`` is out of its range, or as for a call.
         """
+        if latency and self.lifter.is_causal:
+            raise ValueError(
+                f'{self.name} never looks ahead and gives nothing for waiting: leave '
+                f'out latency, got {latency}'
+            )
         if latency is not None and not 0 <= latency < self.windows.length:
             raise ValueError(
                 f'latency must be from 0 to {self.windows.length - 1} frames (less '
                 f'than a window), got {latency}'
             )
-        if isinstance(source, KeypointSequence) or _is_keypoint_file(source):
+        if isinstance(source, KeypointSequence) or is_keypoint_file(source):
             sequence = _as_h36m(self.find_keypoints(source)[0])
             frames = _detections(sequence)
             yield from self._stream(frames, sequence.image_size, latency)
@@ -315,24 +346,31 @@ class PoseLifterInferencer:
         image_size: tuple[int, int],
         latency: int | None,
     ) -> Iterator[LiftedFrame]:
-        arguments = (
-            frames,
-            partial(self.lifter, image_size=image_size),
-            self.windows,
-            self.gaps,
-            h36m.PARENTS,
-        )
-        if latency is None and self.lifter.is_causal:
-            latency = 0
-        lifted = (
-            stream_blended(*arguments)
-            if latency is None
-            else stream_prompt(*arguments, latency)
-        )
         focal_length = self._focal_length(image_size)
-        for number, people in lifted:
+        for number, people in self._lifted(frames, image_size, latency):
             persons = [self._placed(one, image_size, focal_length) for one in people]
             yield LiftedFrame(number, tuple(persons))
+
+    def _lifted(
+        self,
+        frames: Iterator[tuple[int, list[Detection]]],
+        image_size: tuple[int, int],
+        latency: int | None,
+    ) -> Iterator[tuple[int, list[LiftedPerson]]]:
+        if self.lifter.is_causal:
+            begin = partial(
+                StreamingLifter,
+                self.lifter,
+                image_size,
+                min_score=self.gaps.min_score,
+                max_gap=self.gaps.max_gap,
+            )
+            return stream_steps(frames, begin)
+        lift = partial(self.lifter, image_size=image_size)
+        cut = (self.windows, self.gaps, h36m.PARENTS)
+        if latency is None:
+            return stream_blended(frames, lift, *cut)
+        return stream_prompt(frames, lift, *cut, latency)
 
     def _placed(
         self,
@@ -369,21 +407,43 @@ class PoseLifterInferencer:
         return said
 
     @property
+    def _shows_bars(self) -> bool:
+        return self.show_progress and sys.stderr.isatty()
+
+    @property
     def _frontend_name(self) -> str:
         chosen = self.frontend
         name = getattr(chosen, 'name', None) or getattr(chosen, '__name__', None)
         return str(name or type(chosen).__name__)
 
     def _say_choice(self) -> None:
+        kind = (
+            'frame by frame'
+            if self.lifter.is_causal
+            else f'windows of {self.windows.length} frames'
+        )
         print_log(
-            f'2D joints: {self._frontend_name}; lifter: {self.name}, windows of '
-            f'{self.windows.length} frames on {self.lifter.device}',
+            f'2D joints: {self._frontend_name}; lifter: {self.name}, {kind} on '
+            f'{self.lifter.device}',
             'current',
         )
 
 
+@contextmanager
+def _bar(total: int | None, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, moved on by a function that takes how far."""
+    if not shown:
+        yield lambda _: None
+        return
+    bar = ProgressBar(total, file=sys.stderr)
+    try:
+        yield bar.update
+    finally:
+        print(file=sys.stderr)
+
+
 class _WithBar:
-    """Frames that draw a bar as they are read."""
+    """Frames that draw a bar as they are read, and pass for those that they are."""
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
@@ -391,15 +451,20 @@ class _WithBar:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._frames, name)
 
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        """The kind of frames, which front ends ask for."""
+        return type(self._frames)
+
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        bar = ProgressBar(self._frames.num_frames, file=sys.stderr)
-        for frame in self._frames:
-            yield frame
-            bar.update()
-        print(file=sys.stderr)
+        with _bar(self._frames.num_frames, True) as advance:
+            for frame in self._frames:
+                yield frame
+                advance(1)
 
 
-def _is_keypoint_file(source: Any) -> bool:
+def is_keypoint_file(source: Any) -> bool:
+    """Whether a source is the path of 2D joints, not of frames."""
     return (
         isinstance(source, str | PathLike)
         and Path(source).suffix.lower() in ('.json', '.npz')
@@ -472,7 +537,7 @@ def _found(frontend: Any, frames: Frames) -> Iterator[tuple[int, list[Detection]
         raise UserError(
             f'{frontend!r} cannot be used for streams: it has no method stream(frames) '
             'that gives the people of every frame as it comes; see '
-            'mmssm.inputs.pose2d.Pose2DFrontend'
+            'mmssm.inputs.frontends.Pose2DFrontend'
         )
     for people in frontend.stream(frames):
         keypoints, scores = convert_to_h36m(

@@ -7,7 +7,8 @@ another shape is an error that names the file and the field.
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmssm.utils.errors import UserError
-from mmssm.utils.whole_files import open_atomically, write_atomically
+from mmssm.utils.whole_files import open_atomically
 
 from ._arrays import ArrayField, from_lists, to_lists
 from .results import (
@@ -36,6 +37,9 @@ UNITS = {
     'angles': 'radians',
     'frames': 'counted from 0',
 }
+
+_ROWS = 256
+"""Rows of an array that are text at once."""
 
 _FACES = ArrayField(('F', 3), np.int64)
 _LIFTING_VALUES = (
@@ -61,7 +65,7 @@ def write_lifting_json(path: str | Path, result: LiftingResult) -> None:
     """Writes a lifting result as JSON."""
     content = _head(LIFTING_FORMAT, result, _LIFTING_VALUES)
     persons = [
-        {'track_id': int(person.track_id), **_listed(person, PERSON_ARRAYS)}
+        {'track_id': int(person.track_id), **_arrays(person, PERSON_ARRAYS)}
         for person in result.persons
     ]
     _write_json(path, {**content, 'persons': persons})
@@ -81,10 +85,10 @@ def write_hand_json(path: str | Path, result: HandMeshResult) -> None:
     """Writes a result of hands as JSON."""
     content = _head(HAND_FORMAT, result, _HAND_VALUES)
     frames = [
-        [{'side': hand.side, **_listed(hand, HAND_ARRAYS)} for hand in hands]
+        [{'side': hand.side, **_arrays(hand, HAND_ARRAYS)} for hand in hands]
         for hands in result.frames
     ]
-    _write_json(path, {**content, 'faces': to_lists(result.faces), 'frames': frames})
+    _write_json(path, {**content, 'faces': result.faces, 'frames': frames})
 
 
 def write_hand_npz(path: str | Path, result: HandMeshResult) -> None:
@@ -192,20 +196,50 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _listed(owner: Any, fields: Mapping[str, ArrayField]) -> dict[str, Any]:
-    return {name: to_lists(getattr(owner, name)) for name in fields}
+def _arrays(owner: Any, fields: Iterable[str]) -> dict[str, NDArray | None]:
+    return {name: getattr(owner, name) for name in fields}
 
 
-def _named(
-    prefix: str, owner: Any, fields: Mapping[str, ArrayField]
-) -> dict[str, NDArray]:
-    arrays = {f'{prefix}_{name}': getattr(owner, name) for name in fields}
-    return {name: array for name, array in arrays.items() if array is not None}
+def _named(prefix: str, owner: Any, fields: Iterable[str]) -> dict[str, NDArray]:
+    arrays = _arrays(owner, fields).items()
+    return {f'{prefix}_{name}': array for name, array in arrays if array is not None}
 
 
 def _write_json(path: str | Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, allow_nan=False, separators=(',', ':'))
-    write_atomically(path, text.encode())
+    with open_atomically(path) as file:
+        for piece in _pieces(content):
+            file.write(piece.encode())
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """JSON bit by bit: lists of numbers take many times the room of an array."""
+    if isinstance(value, dict):
+        items = (chain([f'{json.dumps(k)}:'], _pieces(v)) for k, v in value.items())
+        yield from _enclosed('{', items, '}')
+    elif isinstance(value, list):
+        yield from _enclosed('[', map(_pieces, value), ']')
+    elif isinstance(value, np.ndarray):
+        starts = range(0, len(value), _ROWS)
+        blocks = ([_rows(value[start : start + _ROWS])] for start in starts)
+        yield from _enclosed('[', blocks, ']')
+    else:
+        yield json.dumps(value, allow_nan=False)
+
+
+def _enclosed(
+    before: str, items: Iterable[Iterable[str]], behind: str
+) -> Iterator[str]:
+    yield before
+    for number, item in enumerate(items):
+        if number:
+            yield ','
+        yield from item
+    yield behind
+
+
+def _rows(array: NDArray) -> str:
+    text = json.dumps(to_lists(array), allow_nan=False, separators=(',', ':'))
+    return text[1:-1]
 
 
 def _write_npz(

@@ -48,8 +48,8 @@ class PersonResult:
             person was out of sight for long, numbers are left out.
         keypoints: ``(T, J, 2)`` float32, pixels: the 2D joints as they were lifted,
             those that were missing filled in. NaN: nothing to fill it from.
-        keypoint_scores: ``(T, J)`` float32 in [0, 1]: confidence of the 2D joints;
-            0 for those filled in.
+        keypoint_scores: ``(T, J)`` float32 in [0, 1]: confidence of the 2D joints
+            that the front end gave; 0 where it found nothing.
         keypoints_3d: ``(T, J, 3)`` float32, metres, axes of the camera, relative to
             the root joint.
         root_position: ``(T, 3)`` float32, metres, camera frame: add it to
@@ -105,7 +105,7 @@ class LiftingResult:
         joint_names: Names of the ``J`` joints; the root is ``'root'``.
         skeleton_links: Bones as (parent, joint).
         image_size: ``(width, height)``, pixels.
-        fps: Frames per second; None for images, which have none.
+        fps: Frames per second; None if there is no such thing.
         num_frames: How many frames were looked at.
         source: Where the frames came from.
         model: Name of the lifter.
@@ -132,7 +132,7 @@ class LiftingResult:
     focal_length: float | None = None
 
     def __post_init__(self) -> None:
-        _check_view(self.image_size, self.fps)
+        _take_view(self)
         num_joints = len(self.joint_names)
         wrong = [link for link in self.skeleton_links if not _is_link(link, num_joints)]
         if wrong:
@@ -271,7 +271,7 @@ class HandMeshResult:
     frame_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_view(self.image_size, self.fps)
+        _take_view(self)
         take_arrays(self, {'faces': ArrayField(('F', 3), np.int64)}, 'result')
         if self.faces.size and self.faces.min() < 0:
             raise ValueError('faces must hold vertex numbers from 0 on')
@@ -363,11 +363,16 @@ def read_hand_mesh_result(path: str | Path) -> HandMeshResult:
     return read_hand_mesh(path)
 
 
-def _check_view(image_size: tuple[int, int], fps: float | None) -> None:
-    if len(image_size) != 2 or not all(size > 0 for size in image_size):
+def _take_view(result: LiftingResult | HandMeshResult) -> None:
+    size = tuple(result.image_size)
+    if len(size) != 2 or not all(
+        edge > 0 and float(edge).is_integer() for edge in size
+    ):
         raise ValueError(
-            f'image_size must be (width, height) in pixels, got {image_size}'
+            f'image_size must be (width, height) in pixels, got {result.image_size}'
         )
+    object.__setattr__(result, 'image_size', tuple(map(int, size)))
+    fps = result.fps
     if fps is not None and not (np.isfinite(fps) and fps > 0):
         raise ValueError(f'fps must be positive or None, got {fps}')
 

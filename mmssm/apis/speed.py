@@ -100,8 +100,14 @@ def measure_speed(
     return Speed(tuple(shape), batch, size.params, size.macs, latency, together)
 
 
-def measure_scans(repeats: int = 5) -> list[tuple[str, dict[str, float]]]:
-    """Times `selective_scan` forward on the CPU, compiled and as its reference.
+def measure_scans(
+    repeats: int = 5, device: str | torch.device = 'cpu'
+) -> list[tuple[str, dict[str, float]]]:
+    """Times `selective_scan` forward, compiled and as its reference.
+
+    Args:
+        repeats: Timed runs of each, after one that is not counted.
+        device: Where they run.
 
     Returns:
         For each of :data:`SCAN_SHAPES` what it is, and milliseconds by backend; the
@@ -109,16 +115,21 @@ def measure_scans(repeats: int = 5) -> list[tuple[str, dict[str, float]]]:
     """
     from mmssm.ops import _library
 
-    built = _library.obstacle('cpu') is None
+    device = torch.device(device)
+    built = _library.obstacle(device.type) is None
     backends = ('native', 'reference') if built else ('reference',)
     rows = []
     for clips, channels, steps, states in SCAN_SHAPES:
         arguments = _scan_arguments(clips, channels, steps, states)
+        arguments = {
+            name: value.to(device) if isinstance(value, Tensor) else value
+            for name, value in arguments.items()
+        }
         times = {}
         for name in backends:
             with backend(name), torch.inference_mode():
                 scan = partial(selective_scan, **arguments)
-                times[name] = median_ms(scan, torch.device('cpu'), repeats)
+                times[name] = median_ms(scan, device, repeats)
         case = f'{clips} x {channels} channels, {steps} steps, {states} states'
         rows.append((case, times))
     return rows

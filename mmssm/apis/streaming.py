@@ -11,13 +11,8 @@ from torch import Tensor, nn
 
 from mmssm.structures import h36m
 
-from .catalog import resolve_model
-from .checkpoint import build_from_checkpoint
-from .gaps import FILLED_CONFIDENCE
-from .lifter import mirror
-
-UNKNOWN_FACTOR = 4.0
-"""Millimetres per pixel at the root where the camera is not known, as in MMPose."""
+from .gaps import FILLED_CONFIDENCE, Gaps, borrow
+from .lifter import Lifter
 
 
 @dataclass(frozen=True)
@@ -26,25 +21,29 @@ class StreamedPoses:
 
     Attributes:
         keypoints_3d: ``(N, J, 3)`` float32 metres from the root; axes of the camera,
-            x right, y down, z forward. NaN for people of whom no joint has been seen.
-        filled_joints: ``(N, J)`` bool: joints that were missing in this frame; they
-            were taken from where they were seen last.
+            x right, y down, z forward. NaN in empty rows.
+        keypoints: ``(N, J, 2)`` float32 pixels: the 2D joints that were lifted.
+        filled_joints: ``(N, J)`` bool: joints that were missing in this frame and
+            were filled in.
     """
 
     keypoints_3d: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
     filled_joints: NDArray[np.bool_]
 
 
 class StreamingLifter:
     """Lifts the frames of a stream one by one, with a causal model.
 
-    Nothing is kept of earlier frames but the model's state (:meth:`state_dict`) and
-    where each joint was seen last: memory and time per frame stay the same, however
-    long the stream. The poses are those that the model gives for the whole sequence
-    at once, as no output depends on later frames.
+    Nothing is kept of earlier frames but the model's state, where each joint was seen
+    last, and for how long it has been missing (:meth:`state_dict`): memory and time
+    per frame stay the same, however long the stream. The poses are those that
+    `PoseLifterInferencer` gives for the whole sequence at once, as no output depends
+    on later frames; only what is missing cannot be filled in from later ones.
 
-    Several people are rows of the same arrays. A row whose joints are all NaN is
-    empty; :meth:`reset` makes room for someone else.
+    Several people are rows of the same arrays. A row is empty until somebody is seen
+    in it, and when nobody has been for more than ``max_gap`` frames; :meth:`reset`
+    makes room for someone else at once.
 
     Example:
         >>> lifter = StreamingLifter('posemamba-mocap-causal-27frm', (1920, 1080))
@@ -52,75 +51,73 @@ class StreamingLifter:
         >>> poses.keypoints_3d  # (1, 17, 3) metres
 
     Args:
-        model: Name of a model with weights, a checkpoint that describes its own model
-            (``.safetensors``), or an estimator.
+        model: Name of a model, a config file, a checkpoint that describes its own
+            model, or a PoseLifter. Or a `Lifter`, which holds what is asked for from
+            ``weights`` to ``stature``.
         image_size: Width and height of the image, pixels.
         num_people: Number of rows ``N``.
-        device: Where the model runs. Default: the CPU, for an estimator its own.
-        flip_test: Whether to lift the mirrored pose too and to average, for twice the
-            time. Default: as the model's config has it for tests.
-        factor: Millimetres per pixel at the person's root, its depth over the focal
-            length: the size of the result is proportional to it, its shape does not
-            depend on it. One number, or one for each person. Default: MMPose's 4,
-            which it takes where the camera is not known.
-        min_score: Joints below this confidence are missing.
+        weights: Its weights, ``.pth`` or ``.safetensors``; the model's own if None.
+        device: Where it runs; None: a GPU if there is one, a PoseLifter where it is.
+        flip_test: Whether the mirrored person is lifted too and the mean is taken, at
+            twice the cost; None: as the model's config says.
+        stature: Height of the people, metres, which sets the scale of every frame.
+            None keeps MMPose's 4 mm for every pixel of the image.
+        min_score: Joints below this confidence count as missing.
+        max_gap: For how many frames a joint stays where it was seen last. When it is
+            missing for longer, what the detector guesses is taken, if it does.
 
     Raises:
         UnknownModelError, MissingWeightsError: There is no such model, or it has no
             weights here.
-        ValueError: The model is not causal, or a size is out of its range.
+        UserError: Model, weights or device cannot be used.
+        ValueError: The model is not causal, or an argument is not as above.
     """
 
     def __init__(
         self,
-        model: str | Path | nn.Module,
+        model: str | Path | nn.Module | Lifter,
         image_size: tuple[int, int],
         num_people: int = 1,
         *,
+        weights: str | Path | None = None,
         device: str | torch.device | None = None,
         flip_test: bool | None = None,
-        factor: float | Sequence[float] = UNKNOWN_FACTOR,
-        min_score: float = 0.0,
+        stature: float | None = 1.7,
+        min_score: float = 0.3,
+        max_gap: int = 15,
     ) -> None:
-        if min(image_size) <= 0 or len(image_size) != 2:
+        if len(image_size) != 2 or min(image_size) <= 0:
             raise ValueError(
                 f'image_size is (width, height) in pixels, got {image_size}'
             )
-        if not 0 <= min_score <= 1:
-            raise ValueError(f'min_score must lie in [0, 1], got {min_score}')
-        self.model = _load(model, device)
-        self.image_size = tuple(image_size)
-        self.num_people = num_people
-        self.min_score = min_score
-        self.factor = np.asarray(factor, np.float32)
-        if (self.factor <= 0).any() or self.factor.shape not in ((), (num_people,)):
-            raise ValueError(
-                f'factor must be positive, one number or one for each of the '
-                f'{num_people} people, got {factor}'
-            )
-        backbone = self.model.backbone
-        self._flips = (
-            bool(self.model.test_cfg.get('flip_test', False))
-            if flip_test is None
-            else flip_test
+        self.gaps = Gaps(min_score, max_gap)
+        self.lifter = (
+            model
+            if isinstance(model, Lifter)
+            else Lifter(model, weights, device, flip_test=flip_test, stature=stature)
         )
-        if self._flips and backbone.num_joints != h36m.NUM_JOINTS:
+        if not self.lifter.is_causal:
             raise ValueError(
-                f'the mirrored pass knows the {h36m.NUM_JOINTS} joints of Human3.6M, '
-                f'the model has {backbone.num_joints}: set flip_test=False'
+                f'{self.lifter.name} is not a causal lifter: frame by frame goes a '
+                'PoseLifter whose backbone was built, and trained, with causal=True, '
+                "such as 'posemamba-mocap-causal-27frm'"
             )
-        self._state = backbone.init_stream(num_people * (2 if self._flips else 1))
-        self._places = np.full((num_people, backbone.num_joints, 2), np.nan, np.float32)
+        self.image_size = (image_size[0], image_size[1])
+        self.num_people = num_people
+        self._state = self.lifter.begin(num_people)
+        self._places = np.full((num_people, h36m.NUM_JOINTS, 2), np.nan, np.float32)
+        # counted up to where more makes no difference; at first nobody was ever seen
+        self._missing = np.full(self._places.shape[:2], max_gap + 1)
+        self._away = np.full(num_people, max_gap + 1)
 
-    @torch.no_grad()
     def step(
         self, keypoints: ArrayLike, scores: ArrayLike | None = None
     ) -> StreamedPoses:
         """Lifts the next frame.
 
         A joint that is missing keeps the place where it was seen last, or, if it
-        never was, takes the middle of the joints that were; the model is told that
-        it is not to be trusted.
+        never was, takes that of its nearest relative along the skeleton; the model is
+        told that it is not to be trusted.
 
         Args:
             keypoints: ``(N, J, 2)`` pixels, from the image's top left corner; NaN for
@@ -135,21 +132,35 @@ class StreamingLifter:
             ValueError: On another shape, on infinite joints, or on scores that are no
                 confidences.
         """
-        points, confidence, missing = self._checked(keypoints, scores)
-        self._places = np.where(missing[..., None], self._places, points)
-        known = np.asarray(np.isfinite(self._places).all(axis=-1))
-        empty = np.asarray(~known.any(axis=1))
-        middle = np.nanmean(
-            np.where(empty[:, None, None], 0, self._places), axis=1, keepdims=True
-        )
-        points = np.where(known[..., None], self._places, middle)
-        confidence = np.where(missing, np.float32(FILLED_CONFIDENCE), confidence)
-        poses = self._lift(points, confidence)
+        points, confidence, found = self._checked(keypoints, scores)
+        taken = self._remember(points, confidence, found)
+        empty = self._away > self.gaps.max_gap
+        points = np.where(empty[:, None, None], np.float32(0), self._places)
+        for row in np.flatnonzero(~empty):
+            known = np.isfinite(self._places[row]).all(-1)
+            borrow(points[row : row + 1], known, h36m.PARENTS)
+        trust = np.where(taken, confidence, np.float32(FILLED_CONFIDENCE))
+        joints = np.concatenate([points, trust[..., None]], -1)
+        poses = self.lifter.step(joints[:, None], self.image_size, self._state)[:, 0]
         if empty.any():
-            # An empty row has no past.
-            self._reset_streams(np.flatnonzero(empty).tolist())
-            poses[empty] = np.nan
-        return StreamedPoses(poses, missing)
+            self.reset(np.flatnonzero(empty).tolist())
+            poses[empty] = points[empty] = np.nan
+        return StreamedPoses(poses, points, ~taken)
+
+    def _remember(
+        self, points: NDArray, confidence: NDArray, found: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Says which joints are where they are found; the others stay where they were.
+
+        As :func:`~mmssm.apis.gaps.fill` has it at the end of a clip.
+        """
+        longest = self.gaps.max_gap + 1
+        good = found & (confidence >= self.gaps.min_score)
+        self._missing = np.where(good, 0, np.minimum(self._missing + 1, longest))
+        self._away = np.where(found.any(1), 0, np.minimum(self._away + 1, longest))
+        taken = good | (found & (self._missing == longest))
+        self._places = np.where(taken[..., None], points, self._places)
+        return taken
 
     def reset(self, people: Sequence[int] | None = None) -> None:
         """Forgets what was seen of some people: their next frame is their first.
@@ -161,13 +172,17 @@ class StreamingLifter:
             IndexError: If there is no such row.
         """
         rows = list(range(self.num_people) if people is None else people)
-        self._reset_streams(rows)
+        copies = self._state.batch_size // self.num_people
+        self._state.reset(
+            [row + copy * self.num_people for copy in range(copies) for row in rows]
+        )
         self._places[rows] = np.nan
+        self._missing[rows] = self._away[rows] = self.gaps.max_gap + 1
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that is kept of earlier frames, as tensors by name."""
-        places = torch.from_numpy(self._places.copy())
-        return {**self._state.state_dict(), 'places': places}
+        own = {name: torch.from_numpy(a.copy()) for name, a in self._arrays().items()}
+        return {**self._state.state_dict(), **own}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor]) -> None:
         """Goes on where another lifter of this model was.
@@ -178,15 +193,20 @@ class StreamingLifter:
         Raises:
             ValueError: If the number of people, or the model, is another one.
         """
-        tensors = dict(tensors)
-        places = tensors.pop('places', None)
-        self._state.load_state_dict(tensors)
-        if places is None or places.shape != self._places.shape:
-            raise ValueError(
-                f'places must be {self._places.shape}, got '
-                f'{None if places is None else tuple(places.shape)}'
-            )
-        self._places = places.cpu().numpy().copy()
+        network = dict(tensors)
+        for name, own in self._arrays().items():
+            tensor = network.pop(name, None)
+            if tensor is None or tensor.shape != own.shape:
+                raise ValueError(
+                    f'{name} must be {own.shape}, got '
+                    f'{None if tensor is None else tuple(tensor.shape)}'
+                )
+        self._state.load_state_dict(network)
+        for name, own in self._arrays().items():
+            own[:] = tensors[name].cpu().numpy()
+
+    def _arrays(self) -> dict[str, NDArray]:
+        return {'places': self._places, 'missing': self._missing, 'away': self._away}
 
     def _checked(
         self, keypoints: ArrayLike, scores: ArrayLike | None
@@ -215,55 +235,4 @@ class StreamingLifter:
                 f'a score from 0 to 1, got {points[person, joint].tolist()} and '
                 f'{confidence[person, joint]}'
             )
-        missing |= (confidence == 0) | (confidence < self.min_score)
-        return points, confidence, missing
-
-    def _lift(self, points: NDArray, confidence: NDArray) -> NDArray[np.float32]:
-        codec = self.model.head.decoder
-        width, height = self.image_size
-        # The codec takes people for frames, which it treats alike.
-        encoded = codec.encode(
-            points.astype(np.float32),
-            confidence.astype(np.float32),
-            lifting_target=np.zeros((*points.shape[:2], 3), np.float32),
-            camera_param={'w': width, 'h': height},
-        )['keypoint_labels']
-        x = torch.from_numpy(np.ascontiguousarray(encoded, np.float32))
-        x = x.to(self.model.backbone.joint_pos)
-        if self._flips:
-            x = torch.cat([x, mirror(x)])
-        y = self.model.head(self.model.backbone.step(x, self._state))
-        if self._flips:
-            plain, flipped = y.chunk(2)
-            y = (plain + mirror(flipped)) / 2
-        people = self.num_people
-        poses, _ = codec.decode(
-            y.float().cpu().numpy(),
-            w=np.full(people, width, np.float32),
-            h=np.full(people, height, np.float32),
-            factor=np.broadcast_to(self.factor, people)[:, None],
-        )
-        return poses.astype(np.float32)
-
-    def _reset_streams(self, rows: Sequence[int]) -> None:
-        copies = 2 if self._flips else 1
-        self._state.reset(
-            [row + copy * self.num_people for copy in range(copies) for row in rows]
-        )
-
-
-def _load(model: str | Path | nn.Module, device: str | torch.device | None):
-    if isinstance(model, nn.Module):
-        estimator = model.eval() if device is None else model.to(device).eval()
-    else:
-        is_file = Path(model).suffix in ('.safetensors', '.pth')
-        weights = Path(model) if is_file else resolve_model(model).weights
-        estimator = build_from_checkpoint(weights, device or 'cpu')
-    if not getattr(getattr(estimator, 'backbone', None), 'causal', False):
-        name = type(model).__name__ if isinstance(model, nn.Module) else model
-        raise ValueError(
-            f'{name} is not a causal lifter: frame by frame goes a PoseLifter whose '
-            'backbone was built, and trained, with causal=True, such as '
-            "'posemamba-mocap-causal-27frm'"
-        )
-    return estimator
+        return points, confidence, ~missing & (confidence > 0)

@@ -7,6 +7,7 @@ imported when it is called, so that ``mmssm --help`` needs nothing but Python.
 
 import argparse
 import difflib
+import errno
 import os
 import sys
 import warnings
@@ -33,6 +34,12 @@ COMMANDS = {
 OK, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; the last as a shell has it for SIGINT."""
 
+_OF_THE_MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG),
+}
+"""Errors of the system that are the user's to mend: no room, no right, no folder."""
+
 _EXAMPLES = """
 examples:
   mmssm list --weights                    models that work at once
@@ -52,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; those of the process if None.
 
     Returns:
-        The exit status: 0, 1 for an error in the work, 130 if interrupted.
+        The exit status: 0, 1 for an error in the work, 2 without a command, 130 if
+        interrupted.
 
     Raises:
         SystemExit: Of status 0 after ``--help``, of status 2 for arguments that
@@ -60,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     frame = _frame_parser()
     args = frame.parse_args(argv)
+    if args.command is None:
+        frame.print_help(sys.stderr)
+        return MISUSED
     if args.command not in COMMANDS:
         near = difflib.get_close_matches(args.command, COMMANDS, n=1)
         hint = f'did you mean {near[0]!r}? ' if near else ''
@@ -99,7 +110,7 @@ def _frame_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--version', action='version', version=f'mmssm {__version__}')
-    parser.add_argument('command', metavar='COMMAND', help=argparse.SUPPRESS)
+    parser.add_argument('command', nargs='?', metavar='COMMAND', help=argparse.SUPPRESS)
     parser.add_argument('arguments', nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
@@ -122,7 +133,9 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 def _guarded(run: Callable[[], int]) -> int:
     """Turns what is the user's to mend into a message and an exit status."""
     try:
-        return run()
+        status = run()
+        sys.stdout.flush()  # what cannot be printed is an error of here, not of exit
+        return status
     except UserError as error:
         return _failed(str(error))
     except ImportError as error:
@@ -137,10 +150,22 @@ def _guarded(run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # a reader such as `head` has seen enough; Python would complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        _drop_output()
         return FAILED
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        _drop_output()
+        return _failed(str(error))
+
+
+def _drop_output() -> None:
+    """Lets go of what cannot be printed: Python would complain of it at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _missing_host(error: ImportError) -> str | None:

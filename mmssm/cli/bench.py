@@ -56,10 +56,10 @@ def main(args: argparse.Namespace) -> int:
             raise UsageError(f'--{name.replace("_", "-")} must be 1 or more')
     import torch
 
-    if args.device.startswith('cuda') and not torch.cuda.is_available():
-        raise UsageError(f'--device {args.device}, and PyTorch finds no GPU here')
+    from mmssm.apis.devices import find_device
     from mmssm.engine.cli import messages_for_users
 
+    find_device(args.device)  # its errors are better than PyTorch's
     torch.set_num_threads(args.threads or os.cpu_count() or 1)
     with messages_for_users():
         rows = [row for name in args.models for row in _measure(name, shape, args)]
@@ -99,7 +99,7 @@ def _measure(
     if name == 'ops':
         return [
             dict(scan=case, milliseconds=times)
-            for case, times in measure_scans(args.repeats)
+            for case, times in measure_scans(args.repeats, args.device)
         ]
     config = preflight.read_config(str(resolve_config(name)))
     try:

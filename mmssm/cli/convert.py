@@ -11,12 +11,13 @@ They are the scripts of tools/model_converters and tools/dataset_converters.
 import argparse
 import ast
 import difflib
-import runpy
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from mmssm.utils.errors import UsageError
+from mmssm.utils.errors import UsageError, UserError
 
 FOLDERS = ('model_converters', 'dataset_converters')
 
@@ -78,22 +79,33 @@ def summary(path: Path) -> str:
 
 
 def run_script(path: Path, name: str, arguments: Sequence[str]) -> int:
-    """Runs a script as a program in this process.
+    """Runs the `main` of a script as a program in this process.
 
     Returns:
         Its exit status.
 
     Raises:
         SystemExit: It ended with a message.
+        UserError: A file that it was given is not there.
     """
     before = sys.argv
     sys.argv = [f'mmssm convert {name}', *arguments]
     try:
-        runpy.run_path(str(path), run_name='__main__')
+        return int(_module(path).main() or 0)
     except SystemExit as error:
         if isinstance(error.code, str):
             raise
         return int(error.code or 0)
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from error
     finally:
         sys.argv = before
-    return 0
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f'mmssm_convert_{path.stem}', path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look there for their types
+    spec.loader.exec_module(module)
+    return module

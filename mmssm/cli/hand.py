@@ -151,6 +151,10 @@ def main(args: argparse.Namespace) -> int:
         if not (Path(source).exists() or _is_live(source)):
             raise UserError(f'there is no file {source}')
 
+    from mmssm.apis.catalog import resolve_model
+
+    resolve_model(args.model, args.weights)  # before what takes seconds is imported
+
     from mmssm.apis.hand_mesh_inferencer import HandMeshInferencer
     from mmssm.engine.cli import messages_for_users
 
@@ -167,7 +171,7 @@ def main(args: argparse.Namespace) -> int:
         )
         bboxes = None if args.bbox is None else _boxes(args.bbox)
         notes = infer.notes_on(bboxes, _sides(args))
-        print(f'{infer.name} on {infer.device}', *notes, sep='; ', flush=True)
+        print(f'{infer.name} on {infer.device}', *notes, sep='\n', flush=True)
         done, failed = _look_at_all(args, infer, notes)
     print(f'{done} images in {args.out}, {failed} could not be used')
     return int(failed > 0)
@@ -184,10 +188,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f'{sides} answers of --side for {int(boxes)} boxes')
     if (args.det_config is None) != (args.det_checkpoint is None):
         raise UsageError('--det-config and --det-checkpoint belong together')
-    if args.model.endswith('.py') and args.weights is None:
-        from mmssm.apis.catalog import resolve_model
-
-        resolve_model(args.model)  # its own error names what is missing
+    if args.focal_length is not None and not args.focal_length > 0:
+        raise UsageError(f'--focal-length must be positive, got {args.focal_length}')
     for name in ('batch_size', 'max_frames', 'max_hands'):
         value = getattr(args, name)
         if value is not None and value < 1:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from mmssm.apis.results import LiftingResult
     from mmssm.structures.tracks import KeypointSequence
 
-_KEYPOINT_SUFFIXES = ('.json', '.npz')
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
@@ -195,51 +193,62 @@ def main(args: argparse.Namespace) -> int:
         UserError: An input, the lifter or the front end is not there.
     """
     _check(args)
-    from mmssm.apis.catalog import resolve_model
     from mmssm.apis.hand_files import safe_name
-    from mmssm.apis.pose_lifter_inferencer import PoseLifterInferencer
     from mmssm.engine.cli import messages_for_users
 
     with messages_for_users():
-        resolve_model(args.model, args.weights)  # before a front end is loaded
-        lifter = PoseLifterInferencer(
-            args.model,
-            args.weights,
-            args.device,
-            args.dtype,
-            args.batch_size,
-            _frontend(args),
-            args.window,
-            args.overlap,
-            args.flip_test,
-            args.min_score,
-            args.max_gap,
-            args.stature or None,
-            args.place_root,
-            args.focal_length,
-        )
-        args.out.mkdir(parents=True, exist_ok=True)
+        lifter = _lifter(args)
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f'--out {args.out}: {error.strerror}') from error
         taken: set[str] = set()
         failed = 0
-        for source in args.inputs:
-            name = safe_name(
-                Path(source).resolve().stem, str(Path(source).resolve()), taken
-            )
+        for source in map(Path, args.inputs):
+            path = source.resolve()
+            name = safe_name(path.stem, str(path), taken)
             try:
-                _lift(args, lifter, Path(source), name)
+                _lift(args, lifter, source, name)
             except (UserError, ValueError) as error:
                 if len(args.inputs) == 1:
-                    raise
+                    raise UserError(str(error)) from error
                 print(f'{source}: {error}', file=sys.stderr, flush=True)
                 failed += 1
     return int(failed > 0)
+
+
+def _lifter(args: argparse.Namespace) -> 'PoseLifterInferencer':
+    from mmssm.apis.catalog import resolve_model
+    from mmssm.apis.pose_lifter_inferencer import PoseLifterInferencer
+
+    resolve_model(args.model, args.weights)  # before a front end is loaded
+    try:
+        return PoseLifterInferencer(
+            args.model,
+            args.weights,
+            device=args.device,
+            dtype=args.dtype,
+            batch_size=args.batch_size,
+            frontend=_frontend(args),
+            window=args.window,
+            overlap=args.overlap,
+            flip_test=args.flip_test,
+            min_score=args.min_score,
+            max_gap=args.max_gap,
+            stature=args.stature or None,
+            place_root=args.place_root,
+            focal_length=args.focal_length,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _check(args: argparse.Namespace) -> None:
     if args.keypoints is not None and len(args.inputs) > 1:
         raise UsageError('--keypoints are those of one video, and there are more')
     for source in args.inputs:
-        if '://' in source or source.lower().split(':')[0] == 'webcam':
+        is_camera = source.isdigit() or source.lower().split(':')[0] == 'webcam'
+        if '://' in source or (is_camera and not Path(source).exists()):
             raise UsageError(
                 f'{source} has no end: record it first, or take it with '
                 'PoseLifterInferencer.stream in Python'
@@ -259,6 +268,13 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError('--stature and --focal-length are positive')
     if not 0 <= args.min_score <= 1 or args.max_gap < 0:
         raise UsageError('--min-score lies in [0, 1], --max-gap is 0 or more')
+    files = [source for source in args.inputs if _is_keypoints(source)]
+    if files and args.keypoints is not None:
+        raise UsageError(f'--keypoints are those of a video, and {files[0]} is none')
+    if not files and args.image_size is not None:
+        raise UsageError('--image-size is for keypoint files: a video has its own')
+    if not files and args.keypoints is None and args.joint_set is not None:
+        raise UsageError('--joint-set is what a keypoint file has, and there is none')
 
 
 def _frontend(args: argparse.Namespace) -> Any:
@@ -266,8 +282,8 @@ def _frontend(args: argparse.Namespace) -> Any:
     from mmssm.inputs import pose2d
 
     if args.keypoints is not None:
-        return pose2d(args.keypoints, joint_set=args.joint_set)
-    if all(_is_keypoints(source) for source in args.inputs):
+        return pose2d(args.keypoints, joint_set=args.joint_set, max_gap=args.max_gap)
+    if all(map(_is_keypoints, args.inputs)):
         return args.frontend
     if args.frontend == 'mediapipe':
         return pose2d('mediapipe', max_people=args.max_people, max_gap=args.max_gap)
@@ -275,7 +291,9 @@ def _frontend(args: argparse.Namespace) -> Any:
 
 
 def _is_keypoints(source: str | Path) -> bool:
-    return Path(source).suffix.lower() in _KEYPOINT_SUFFIXES
+    from mmssm.apis.pose_lifter_inferencer import is_keypoint_file
+
+    return is_keypoint_file(source)
 
 
 def _lift(
@@ -285,7 +303,9 @@ def _lift(
     from mmssm.apis.lifting_files import LiftingFiles
     from mmssm.apis.results import read_lifting_result
 
-    files = LiftingFiles(args.out, name, _settings(args, lifter, source))
+    given = [*args.inputs, args.keypoints, args.compare]
+    inputs = [Path(one) for one in given if one is not None]
+    files = LiftingFiles(args.out, name, _settings(args, lifter, source), inputs)
     result = files.read_result()
     if result is None:
         sequence, frontend, notes = _tracks(args, lifter, files, source)
@@ -340,7 +360,7 @@ def _settings(
     """All that decides on the files, by stage."""
     tracks = dict(
         source=_stamp(source),
-        keypoints=None if args.keypoints is None else _stamp(args.keypoints),
+        keypoints=_stamp(args.keypoints),
         frontend=args.frontend,
         joint_set=args.joint_set,
         image_size=args.image_size,
@@ -357,13 +377,15 @@ def _settings(
         min_score=args.min_score,
         stature=args.stature,
         root=[args.place_root, args.focal_length],
-        compare=None if args.compare is None else _stamp(args.compare),
+        compare=_stamp(args.compare),
     )
     return {'tracks': tracks, 'result': result}
 
 
-def _stamp(path: Path) -> list[Any]:
+def _stamp(path: Path | None) -> list[Any] | None:
     """What tells whether a file or the files of a folder have changed."""
+    if path is None:
+        return None
     parts = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [part.stat() for part in parts]
     return [

@@ -38,26 +38,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prints the list.
 
-    Returns:
-        0, or 1 if there is no such model.
-
     Raises:
         UsageError: There is no such task.
         UnknownModelError: No model has such a name.
+        UserError: None of those that have is all that is asked for.
     """
     from mmssm.apis.catalog import find_model, list_models, list_tasks
-    from mmssm.utils.errors import UsageError
+    from mmssm.utils.errors import UsageError, UserError
 
     if args.task is not None and args.task not in list_tasks():
         raise UsageError(
             f'--task is one of {", ".join(list_tasks())}, got {args.task!r}'
         )
     entries = list_models(args.pattern, args.task, args.weights)
-    if not entries and args.pattern is not None:
-        if list_models(args.pattern):
-            print('no such model')
-            return 1
-        find_model(args.pattern)
+    if not entries:
+        alike = list_models(args.pattern)
+        if not alike:
+            find_model(args.pattern)  # which offers the nearest names
+        raise UserError(
+            f'there are {len(alike)} such models, but none with weights here or for '
+            'this task: leave out --weights or --task to see them'
+        )
     if args.json:
         print(json.dumps([describe(entry) for entry in entries], indent=1))
     elif args.long:
@@ -80,6 +81,7 @@ def describe(entry: 'ModelEntry') -> dict:
         dataset=entry.dataset,
         parameters=entry.parameters,
         paper=None if paper is None else dict(title=paper.title, url=paper.url),
+        caveat=entry.caveat,
         how_to_get_weights=entry.how_to_get_weights(),
     )
 
@@ -93,6 +95,7 @@ def long_lines(entry: 'ModelEntry') -> list[str]:
         'weights': entry.weights or f'none here; {entry.how_to_get_weights()}',
         'trained on': entry.dataset,
         'results': metrics,
+        'beware': entry.caveat,
         'parameters': f'{entry.parameters:,}' if entry.parameters else '',
         'paper': f'{entry.paper.title}, {entry.paper.url}' if entry.paper else '',
         'also called': ', '.join(n for n in entry.names if n != entry.alias),
@@ -115,4 +118,4 @@ def short_lines(entries: Sequence['ModelEntry']) -> list[str]:
         mark = '*' if entry.weights else ' '
         lines.append(f'{mark} {entry.alias:<{width}}  {entry.dataset}')
     here = sum(entry.weights is not None for entry in entries)
-    return [*lines, '', f'{len(entries)} models; * {here} have weights here']
+    return [*lines, '', f'models: {len(entries)}; with weights here (*): {here}']

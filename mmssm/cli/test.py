@@ -37,10 +37,11 @@ from mmssm.engine.cli import (
     set_work_dir,
 )
 from mmssm.utils.errors import UsageError, UserError
+from mmssm.utils.whole_files import write_atomically
 
 
 class SaveMetricsHook(Hook):
-    """Writes the metrics of a test to a file."""
+    """Writes the metrics of a test to a file, which is whole or not there."""
 
     priority = 'LOWEST'
 
@@ -51,8 +52,11 @@ class SaveMetricsHook(Hook):
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
         """Writes them."""
-        if metrics is not None:
-            mmengine.dump(metrics, self.path)
+        if metrics is None:
+            return
+        text = mmengine.dump(metrics, file_format=Path(self.path).suffix[1:])
+        data = text if isinstance(text, bytes) else text.encode()
+        write_atomically(self.path, data)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +162,8 @@ def main(args: argparse.Namespace) -> int:
     """
     _check_suffix('--out', args.out, ('.json', '.yaml', '.yml', '.pkl', '.pickle'))
     _check_suffix('--dump', args.dump, ('.pkl', '.pickle'))
+    for path in filter(None, (args.out, args.dump)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)  # not after the work
     with messages_for_users():
         choose_weights(args)
         config = merge_args(preflight.read_config(args.config), args)

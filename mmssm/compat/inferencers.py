@@ -28,9 +28,10 @@ def lift_clips_in_inferencers() -> None:
     With the cure people keep their numbers, and a frame of a video or camera is lifted
     with the frames before it, as many as the lifter takes; the last frame of the
     prediction is given out. The frames after it have not been seen then: for results
-    that use them too see :class:`mmssm.apis.PoseLifterInferencer`. Images are lifted
-    one by one, as before. The clips of lifters that predict one frame of a clip are
-    left as they are, and MotionBERT's, whose config asks for one frame.
+    that use them too see :class:`mmssm.apis.PoseLifterInferencer`. Where there are not
+    so many, as of an image, the first one is repeated. The clips of lifters that
+    predict one frame of a clip are left as they are, and MotionBERT's, whose config
+    asks for one frame.
 
     Link: https://github.com/open-mmlab/mmpose/issues/2592,
     https://github.com/open-mmlab/mmpose/issues/2648
@@ -112,10 +113,11 @@ def last_frames(pose_results: list, frame_idx: int, length: int) -> Sequence:
     Args:
         pose_results: What was found in each frame. Older frames are taken out.
         frame_idx: Number of the newest frame, which is the last one.
-        length: Most frames to return. At the start of a video there are fewer.
+        length: Frames to return. The first one stands for those before it, as in the
+            host.
     """
     del pose_results[:-length]
-    return list(pose_results)
+    return pose_results[:1] * (length - len(pose_results)) + pose_results
 
 
 def with_targets_of_all_frames(pipeline: Callable, data: dict) -> dict:

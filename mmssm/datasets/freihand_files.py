@@ -9,7 +9,10 @@ from mmssm.datasets.mano_poses import PoseSpace, add_mean, mesh_columns
 from mmssm.utils.annotation_files import check_shape, read_json
 from mmssm.utils.image_files import image_size
 
-PREPARATION = 'docs/datasets/freihand.md says where the files come from'
+PREPARATION = (
+    'docs/datasets/freihand.md says where the files come from, and synthhand.md how '
+    'generated ones are made'
+)
 
 COUNTS = {'training': 32560, 'evaluation': 3960}
 """Annotated hands of the released files."""

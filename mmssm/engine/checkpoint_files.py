@@ -11,7 +11,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
 
 from mmssm.utils import safe_pickle
-from mmssm.utils.whole_files import write_atomically
+from mmssm.utils.whole_files import FileNotWrittenError, write_atomically
 
 ATOMIC_BACKEND = 'mmssm_atomic_local'
 
@@ -25,7 +25,11 @@ class AtomicLocalBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes ``obj`` to ``filepath``; see :func:`write_atomically`."""
-        write_atomically(filepath, obj)
+        try:
+            write_atomically(filepath, obj)
+        except FileNotWrittenError as error:
+            told = f'{error.strerror}: training goes on with --resume'
+            raise FileNotWrittenError(error.errno, told) from error
 
 
 register_backend(ATOMIC_BACKEND, AtomicLocalBackend, force=True)

@@ -141,8 +141,8 @@ def messages_for_users(config: Config | None = None) -> Iterator[None]:
     """Turns errors that are the user's to mend into a message and exit status 1.
 
     These are :class:`UserError`, a type or an argument in the config that does
-    not exist, a data file that cannot be read, and a ValueError that a class of
-    this package raises while it is built: its arguments or its files do not hold.
+    not exist, a data file that cannot be read, and what a class of this package
+    says while it is built of its arguments or its files, missing ones too.
     All others, which are bugs, keep their traceback.
 
     Args:
@@ -158,6 +158,8 @@ def messages_for_users(config: Config | None = None) -> Iterator[None]:
             raise
         sys.exit(f'error: {message}')
     except _UNREADABLE as error:
+        if _is_refusal(error):
+            sys.exit(f'error: {error}')
         if _last_frame(error, 'build_dataloader') is None:
             raise
         sys.exit(
@@ -170,7 +172,7 @@ def messages_for_users(config: Config | None = None) -> Iterator[None]:
         sys.exit(f'error: {error}')
 
 
-def _is_refusal(error: ValueError) -> bool:
+def _is_refusal(error: Exception) -> bool:
     """Whether a class of this package raised it, in words, while it was built."""
     if _last_frame(error, 'build_from_cfg') is None:
         return False

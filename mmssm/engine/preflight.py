@@ -29,8 +29,9 @@ def read_config(path: str) -> Config:
         raise UserError(f'there is no config file {path}')
     try:
         return Config.fromfile(path)
-    except (FileNotFoundError, SyntaxError) as error:
-        raise UserError(f'the config {path} cannot be read: {error}') from error
+    except Exception as error:  # a config is a program: anything may be wrong with it
+        kind = type(error).__name__
+        raise UserError(f'the config {path} cannot be read: {kind}: {error}') from error
 
 
 def check_device(config: Config) -> None:
@@ -83,7 +84,10 @@ def check_data_files(config: Config, splits: Sequence[str]) -> None:
         if (fault := _fault(path))
     ]
     if faults:
-        raise UserError('data files are not usable:\n    ' + '\n    '.join(faults))
+        raise UserError(
+            'data files are not usable (docs/datasets has a page for each set):\n    '
+            + '\n    '.join(faults)
+        )
 
 
 def _files(node: Any, key: str) -> Iterator[tuple[str, Path]]:

@@ -138,8 +138,9 @@ def load_hand_model(path: str | Path, dtype: torch.dtype = torch.float32) -> Han
     path = str(path)
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f'hand model {path} does not exist; expected an .npz with the keys of '
-            "a MANO model, or MANO's own .pkl"
+            f'hand model {path} does not exist (working directory: {Path.cwd()}); '
+            "expected MANO's own .pkl or an .npz made of it, which every user has to "
+            'fetch: docs/mano.md says how'
         )
     if Path(path).suffix != '.pkl':
         return _Reader(path, _read_npz(path), dtype).model()

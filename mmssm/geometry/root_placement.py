@@ -8,6 +8,7 @@ and scale and focal length together give the distance.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 BONES_PER_STATURE = 2.554
@@ -20,7 +21,10 @@ point at the camera look short for a moment, people come nearer slowly."""
 
 
 def stature_scale(
-    keypoints_3d: NDArray, skeleton: Sequence[tuple[int, int]], stature: float
+    keypoints_3d: NDArray,
+    skeleton: Sequence[tuple[int, int]],
+    stature: float,
+    smoothing: int = SMOOTHING,
 ) -> NDArray:
     """The factor that makes skeletons those of a person of this height.
 
@@ -28,22 +32,28 @@ def stature_scale(
         keypoints_3d: ``(..., T, J, 3)`` joints in any unit.
         skeleton: The 16 bones of :mod:`mmssm.structures.h36m`.
         stature: Height of the person, metres.
+        smoothing: Frames to either side that count too, with weights that fall to
+            zero. 0: each frame is on its own, and nothing of later ones is needed.
 
     Returns:
         ``(..., T)``. In each frame the sum of all bones, averaged (geometrically)
-        over up to :data:`SMOOTHING` frames to either side with weights that fall to
-        zero, becomes that of the person. 1 where all bones have no length.
+        over its neighbours, becomes that of the person. 1 where all bones have no
+        length.
     """
     parents, joints = np.asarray(skeleton).T
     bones = keypoints_3d[..., joints, :] - keypoints_3d[..., parents, :]
     total = np.linalg.norm(bones, axis=-1).sum(-1)
     wanted = np.log(BONES_PER_STATURE * stature)
     needed = np.where(total > 0, wanted - np.log(np.where(total > 0, total, 1)), 0)
-    times = np.arange(needed.shape[-1])
-    lag = np.abs(times[:, None] - times) / (SMOOTHING + 1)
-    weights = np.where(lag < 1, 0.5 + 0.5 * np.cos(np.pi * lag), 0)
-    weights /= weights.sum(1, keepdims=True)
-    return np.exp(needed @ weights.T)
+    lags = np.arange(-smoothing, smoothing + 1)
+    weights = 0.5 + 0.5 * np.cos(np.pi * lags / (smoothing + 1))
+    beyond = [(0, 0)] * (needed.ndim - 1) + [(smoothing, smoothing)]
+
+    def weighted(values: NDArray) -> NDArray:
+        around = sliding_window_view(np.pad(values, beyond), len(lags), axis=-1)
+        return around @ weights
+
+    return np.exp(weighted(needed) / weighted(np.ones_like(needed)))
 
 
 def place_roots(

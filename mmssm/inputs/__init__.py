@@ -2,8 +2,8 @@
 
 from mmssm.inputs.formats.rows import KeypointFileError
 from mmssm.inputs.frames import Frames, MissingSource, UnreadableSource, open_frames
+from mmssm.inputs.frontends import HandBoxes, MediapipeHands, Pose2DFrontend, pose2d
 from mmssm.inputs.keypoint_files import read_keypoints, write_keypoints
-from mmssm.inputs.pose2d import HandBoxes, MediapipeHands, Pose2DFrontend, pose2d
 from mmssm.inputs.tracking import PersonTracker
 
 __all__ = [

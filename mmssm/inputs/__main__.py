@@ -7,7 +7,7 @@ and does not install.
 import argparse
 import sys
 
-from mmssm.inputs.pose2d.model_files import (
+from mmssm.inputs.frontends.model_files import (
     VERSION,
     default_folder,
     download_models,

@@ -157,7 +157,12 @@ def _open_path(path: Path, fps: float | None, max_pixels: int) -> Frames:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    files = [path for path in folder.iterdir() if path.is_file()]
+    # hidden files are no pictures: macOS leaves ._1.jpg beside 1.jpg
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.startswith('.')
+    ]
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         found = sorted(path.name for path in files)[:5]

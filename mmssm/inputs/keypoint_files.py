@@ -15,6 +15,7 @@ COCO (in ``'h36m'`` Human3.6M), 26 Halpe, 33 MediaPipe, 133 COCO-WholeBody, and 
 Halpe's full body, of which the first 26 are taken.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from logging import INFO, WARNING
@@ -34,14 +35,20 @@ from mmssm.inputs.formats.rows import (
     MissingKeypointFile,
     Row,
 )
-from mmssm.inputs.frames import DEFAULT_FPS, Frames, ImageFrames, open_frames
+from mmssm.inputs.frames import (
+    DEFAULT_FPS,
+    Frames,
+    ImageFrames,
+    VideoFrames,
+    open_frames,
+)
 from mmssm.inputs.people import People, bboxes_around
 from mmssm.inputs.tracking import TrackBuilder, track_people
-from mmssm.structures.joint_sets import JOINT_SETS, get_joint_set
+from mmssm.structures.joint_sets import JOINT_SETS, get_joint_set, joint_set_of
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.annotation_files import read_json
 from mmssm.utils.errors import UserError
-from mmssm.utils.whole_files import write_atomically
+from mmssm.utils.whole_files import open_atomically
 
 FORMATS = ('mmpose', 'coco', 'alphapose', 'h36m')
 """The formats, besides ``'auto'``."""
@@ -85,17 +92,19 @@ def read_keypoints(
         video: The clip that the keypoints belong to, opened or as
             :func:`mmssm.inputs.open_frames` takes it, for sizes and numbers.
         images: Ids of the clip's images in order, or names of their files, for the
-            formats that name images (``'coco'``, ``'alphapose'``). Default: the files
-            of a folder given as ``video``; else the numbers in the ids are those of
-            the frames.
+            formats that name images (``'coco'``, ``'alphapose'``, a folder of MMPose's
+            files). Default: the files of a folder given as ``video``; else the numbers
+            in the ids are those of the frames, and MMPose's files come one after the
+            other.
         first_image: Which of these numbers is frame 0. Default: 0 if one of them is 0
             or if the ids are texts of a number and nothing else (``'12.jpg'``, as
             AlphaPose names the frames of a video), else the smallest, which is logged.
         max_gap: Most frames in a row in which a followed person may be missing.
 
     Returns:
-        The tracks, with NaN and score 0 for missing joints. Scores beyond 1 (raw
-        heatmaps have such) are set to 1, which is logged.
+        The tracks, with NaN and score 0 for missing joints. People without any joint
+        are left out. Scores beyond 1 (raw heatmaps have such) are set to 1, which is
+        logged. ``source`` is the name of the video, or else of the file.
 
     Raises:
         MissingKeypointFile: There is no such file.
@@ -159,7 +168,9 @@ def write_keypoints(
     if (suffix == '.npz') != (format == 'h36m'):
         wanted = '.npz' if format == 'h36m' else '.json'
         raise KeypointFileError(f'{path}: a file of {format} must end in {wanted}')
-    write_atomically(path, _WRITERS[format](sequence))
+    with open_atomically(path) as file:
+        for piece in _WRITERS[format](sequence):
+            file.write(piece)
 
 
 _WRITERS = {
@@ -185,7 +196,7 @@ def _read(
     if path.is_dir():
         if format not in ('auto', 'mmpose'):
             raise KeypointFileError(f'{path} is a folder; {format} is one file')
-        return mmpose.read_folder(path)
+        return mmpose.read_folder(path, images)
     if path.suffix.lower() == '.npz':
         if format not in ('auto', 'h36m'):
             raise KeypointFileError(f'{path} is an .npz; {format} is JSON')
@@ -210,6 +221,8 @@ def _tell(path: str, data: Any) -> str:
             return 'mmpose'
         if 'annotations' in data and 'images' in data:
             return 'coco'
+        if alphapose.is_by_image(data):
+            return 'alphapose'
     if isinstance(data, list) and not data:
         raise KeypointFileError(
             f'{path} is an empty list: nobody was found, or it was not finished; pass '
@@ -242,7 +255,8 @@ def _assemble(
     max_gap: int,
 ) -> KeypointSequence:
     rows = contents.rows
-    name, rows = _settle_joints(path, rows, joint_set or contents.joint_set)
+    name, rows = _settle_joints(path, rows, joint_set, contents.joint_names)
+    rows = [row for row in rows if row.scores.any()]
     size = image_size or (video and video.image_size) or contents.image_size
     if not size:
         raise KeypointFileError(
@@ -259,6 +273,8 @@ def _assemble(
         )
     num_frames = contents.num_frames
     if video is not None and video.num_frames is not None:
+        if num_frames > video.num_frames and isinstance(video, VideoFrames):
+            deque(video, maxlen=0)  # its header may declare too few
         if num_frames > video.num_frames:
             raise KeypointFileError(
                 f'{path} has {num_frames} frames, and {video.name} has '
@@ -280,12 +296,15 @@ def _assemble(
         (int(size[0]), int(size[1])),
         float(rate or DEFAULT_FPS),
         num_frames,
-        Path(path).name,
+        Path(path).name if video is None else video.name,
     )
 
 
 def _settle_joints(
-    path: str, rows: list[Row], joint_set: str | None
+    path: str,
+    rows: list[Row],
+    joint_set: str | None,
+    names: Sequence[str] | None,
 ) -> tuple[str, list[Row]]:
     """The name of the joint set, and rows that hold its joints."""
     counts = {len(row.scores): row.where for row in rows}
@@ -297,6 +316,15 @@ def _settle_joints(
     count = next(iter(counts), None)
     if count == _HALPE_FULL and joint_set in (None, 'halpe26'):
         return 'halpe26', [row.first(26) for row in rows]
+    # COCO-WholeBody's annotations name the joints of the body alone
+    if joint_set is None and names and count in (None, len(names)):
+        joint_set = joint_set_of(names)
+        if joint_set is None:
+            raise KeypointFileError(
+                f'{path}: its {len(names)} joints ({", ".join(names[:5])}, ...) are '
+                f'those of no known set, {", ".join(sorted(JOINT_SETS))}; if they are '
+                'of one under other names, pass joint_set'
+            )
     if joint_set is None:
         if count is None:
             joint_set = 'coco'

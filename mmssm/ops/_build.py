@@ -38,7 +38,7 @@ _COMPILERS = ('g++', 'clang++', 'c++')
 
 _CUDA_FLAGS = ('-std=c++17', '-O3', '-Xcompiler', '-fPIC,-fvisibility=hidden')
 # Others of the same generation run these too, later ones the last one's PTX.
-_CUDA_ARCHS = ('8.0', '9.0', '10.0', '12.0+PTX')
+_CUDA_ARCHS = ('8.0', '9.0', '10.0', '12.0')
 _ARCH = re.compile(r'(\d+)\.(\d[af]?)(\+PTX)?')
 
 
@@ -93,18 +93,24 @@ class Cuda(NamedTuple):
     obstacle: str | None
     nvcc: Path = Path()
     version: str = ''
+    archs: tuple[str, ...] = ()
 
     @property
     def libraries(self) -> list[Path]:
-        """Folders that may hold the toolkit's libraries."""
-        root = self.nvcc.resolve().parents[1]
-        return [root / 'lib64', *sorted(root.glob('targets/*/lib'))]
+        """Folders of the toolkit's libraries, as its compiler names them.
+
+        The compiler may be a script or a link, far from the toolkit.
+        """
+        said = _run([str(self.nvcc), '--dryrun', 'any.cu']).splitlines()
+        lines = [line for line in said if line.startswith('#$ LIBRARIES=')]
+        words = shlex.split(lines[0].partition('=')[2]) if lines else []
+        return [Path(word[2:]) for word in words if word.startswith('-L')]
 
     def describe(self) -> str:
         """Says in one line what is compiled for CUDA, or why nothing is."""
         if self.obstacle is not None:
             return f'skipped, {self.obstacle}'
-        return f'CUDA {self.version} for {" ".join(cuda_archs())}'
+        return f'CUDA {self.version} for {" ".join(self.archs)}'
 
 
 def find_cuda(torch_cuda: str | None) -> Cuda:
@@ -124,7 +130,7 @@ def find_cuda(torch_cuda: str | None) -> Cuda:
     version = nvcc_version(nvcc)
     if version.split('.')[0] != torch_cuda.split('.')[0]:
         return Cuda(f'{nvcc} is of CUDA {version}, but torch is of CUDA {torch_cuda}')
-    return Cuda(None, nvcc, version)
+    return Cuda(None, nvcc, version, cuda_archs(nvcc))
 
 
 def find_nvcc() -> Path | None:
@@ -151,7 +157,7 @@ def nvcc_version(nvcc: Path) -> str:
     return match.group(1)
 
 
-def cuda_archs() -> list[str]:
+def cuda_archs(nvcc: Path) -> tuple[str, ...]:
     """The architectures to compile for: ``TORCH_CUDA_ARCH_LIST``, or the usual.
 
     Raises:
@@ -165,12 +171,19 @@ def cuda_archs() -> list[str]:
                 f'TORCH_CUDA_ARCH_LIST names {arch!r}, expected architectures from '
                 '8.0 on, as in "8.0 9.0+PTX"'
             )
-    return named or list(_CUDA_ARCHS)
+    if named:
+        return tuple(named)
+    # A toolkit knows no GPU that is younger than itself.
+    known = _run([str(nvcc), '--list-gpu-arch']).split()
+    usual = [a for a in _CUDA_ARCHS if f'compute_{a.replace(".", "")}' in known]
+    if not usual:
+        raise BuildError(f'{nvcc} compiles for none of {", ".join(_CUDA_ARCHS)}')
+    return *usual[:-1], f'{usual[-1]}+PTX'
 
 
-def _arch_flags() -> list[str]:
+def _arch_flags(archs: Sequence[str]) -> list[str]:
     flags = []
-    for arch in cuda_archs():
+    for arch in archs:
         number = arch.removesuffix('+PTX').replace('.', '')
         flags += ['-gencode', f'arch=compute_{number},code=sm_{number}']
         if arch.endswith('+PTX'):
@@ -290,10 +303,12 @@ def _compile_commands(
         flags['cuda/emulated.cpp'] = ('-O1', '-Wno-unknown-pragmas')
     commands = {}
     if cuda.obstacle is None and not emulated:
-        # The longest first.
+        # The longest first. What cores are left compile for several architectures.
+        threads = max(1, _num_jobs() // len(cuda_sources()))
+        options = *_arch_flags(cuda.archs), '--threads', str(threads)
         for name in cuda_sources():
             target = scratch / f'{Path(name).stem}.cuda.o'
-            commands[target] = nvcc_command(cuda.nvcc, name, target, *_arch_flags())
+            commands[target] = nvcc_command(cuda.nvcc, name, target, *options)
     for name, extra in flags.items():
         target = scratch / f'{Path(name).stem}.o'
         commands[target] = [
@@ -307,11 +322,13 @@ def _cuda_link_flags(cuda: Cuda) -> list[str]:
     if cuda.obstacle is not None:
         return []
     folders = [f'-L{folder}' for folder in cuda.libraries]
-    return [*folders, '-ltorch_cuda', '-lcudart']
+    # Some toolkits, pip's among them, lack the name that -lcudart looks for.
+    names = [path for f in cuda.libraries for path in sorted(f.glob('libcudart.so*'))]
+    return [*folders, '-ltorch_cuda', str(names[0]) if names else '-lcudart']
 
 
 def _run(command: list[str]) -> str:
-    """Runs one command and returns what it printed.
+    """Runs one command and returns what it printed, errors last.
 
     Raises:
         BuildError: If it fails, with the end of what it said.
@@ -324,4 +341,4 @@ def _run(command: list[str]) -> str:
         raise BuildError(
             f'{shlex.join(command)} failed:\n{done.stderr.strip()[-4000:]}'
         )
-    return done.stdout
+    return done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """Finds and loads the compiled kernels, and says why it could not."""
 
+import contextlib
 import ctypes
 import dataclasses
 import re
@@ -32,14 +33,15 @@ def load() -> bool:
     """Loads the first usable library, or remembers why there is none.
 
     It looks beside this file, where an installation puts the library, then in the
-    user's cache, where ``python -m mmssm.ops build`` puts it. A library made from
-    other sources is never loaded.
+    user's cache, where ``python -m mmssm.ops build`` puts it; where torch is built
+    with CUDA, first for one that has kernels for it. A library made from other
+    sources is never loaded.
 
     Returns:
         Whether there is a library, and so are its ops.
     """
     obstacles = []
-    for path in candidates():
+    for path in sorted(candidates(), key=_lacks_cuda):
         obstacle = _check(path) or _load(path)
         if obstacle is None:
             _loaded.path, _loaded.obstacle = path, None
@@ -112,6 +114,15 @@ def read_stamp(path: Path) -> str | None:
 def _find(mark: re.Pattern[bytes], path: Path) -> str | None:
     match = mark.search(path.read_bytes())
     return match.group(1).decode() if match else None
+
+
+def _lacks_cuda(path: Path) -> bool:
+    """Whether the file has no kernels for the CUDA that torch is built with."""
+    if torch.version.cuda is None:
+        return False
+    with contextlib.suppress(OSError):
+        return (_find(_CUDA_STATE, path) or _SKIPPED).startswith(_SKIPPED)
+    return False
 
 
 def _check(path: Path) -> str | None:

@@ -84,6 +84,11 @@ def read_npz(path: str, what: str, preparation: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
     except DAMAGED as error:
+        if 'allow_pickle' in str(error):
+            raise ValueError(
+                f'{what} {path} holds pickled objects, which may run code and are not '
+                'read; write its arrays of numbers alone'
+            ) from error
         raise damaged(path, what, error) from error
     except AttributeError as error:  # a single array
         raise ValueError(

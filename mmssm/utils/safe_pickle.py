@@ -418,10 +418,17 @@ def load_checkpoint(
 
     Raises:
         pickle.UnpicklingError: The file asks for something that is not data.
-        ValueError: The file is damaged or cut short.
+        ValueError: The file is damaged or cut short, or of another kind.
         FileNotFoundError: There is no such file.
     """
     with open(path, 'rb') as file:
+        start = file.read(2)
+        file.seek(0)
+        if start and start != b'PK' and start[:1] != pickle.PROTO:
+            raise ValueError(
+                f'{path} is not a whole checkpoint: it is no file of torch.save, which '
+                f'is an archive or a pickle; it begins with {start!r}'
+            )
         try:
             with torch_rules():
                 data = torch.load(file, map_location=map_location, weights_only=True)

@@ -1,8 +1,9 @@
 """Files that are whole or not there at all."""
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,22 +65,23 @@ def path_atomically(path: str | os.PathLike) -> Iterator[Path]:
 @contextmanager
 def _taking_over(partial: Path, path: Path) -> Iterator[None]:
     """Gives a file its name at the end of the block, or deletes it on an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if path.exists() and not path.is_file():  # a folder, /dev/stdout
+            raise OSError(errno.EEXIST, 'there is something that is no plain file')
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield
         os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, UserError):  # it has said what is wrong
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink()
+        # one of ours has said what is wrong
+        if isinstance(error, UserError) or not isinstance(error, OSError):
             raise
         raise FileNotWrittenError(
             error.errno,
             f'{error.strerror or error}: {path} was not written; earlier files are '
-            'untouched. Make room and run the command again, training with --resume',
+            'untouched. Make room, or choose another place, and run the command again',
         ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     _sync_folder(path.parent)
 
 

@@ -50,7 +50,7 @@ class HandMeshVisualizer(PoseLocalVisualizer):
         Args:
             faces: ``(F, 3)`` vertex numbers, such as ``MANO.faces``.
         """
-        self.faces = np.array(torch.as_tensor(faces).cpu())
+        self.faces = torch.as_tensor(faces).cpu().numpy()
 
     @master_only
     def add_datasample(

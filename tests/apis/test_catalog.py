@@ -69,6 +69,7 @@ def test_patterns_and_tasks():
     assert names(task='hand_mesh') == names(task='Hand Mesh')
     assert names(task='hand_mesh')[0] == 'hamba-small-synthhand', 'with weights first'
     assert names(pattern='no such') == []
+    assert names(pattern='df_mamba') == names(pattern='*DF-Mamba*') != []
     with pytest.raises(ValueError, match='body_3d_keypoint'):
         list_models(task='body')
 
@@ -80,6 +81,7 @@ def test_patterns_and_tasks():
         ('hamba-small-synthand', 'hamba-small-synthhand'),
         ('SasMamba-H36', 'sasmamba-h36m'),
         ('mocap', 'posemamba-mocap-27frm'),
+        ('dfmamba', 'df-mamba-a-synthhand'),
     ],
 )
 def test_a_name_that_does_not_exist_is_met_with_the_nearest(asked, offered):

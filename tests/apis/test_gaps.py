@@ -85,6 +85,17 @@ def test_what_a_detector_guessed_for_long_is_kept():
     np.testing.assert_allclose(clip.keypoints, whole.keypoints, atol=1e-3)
 
 
+@pytest.mark.parametrize('length', [1, 8])
+def test_what_is_doubtful_in_all_of_a_clip_is_kept(length):
+    """Nothing is better than the guess: of one joint, and of all of them."""
+    whole = track(range(length))
+    for joints in ([3], range(17)):
+        doubtful = lose(whole, range(length), joints, 0.2)
+        (clip,), notes = clips(doubtful)
+        np.testing.assert_array_equal(clip.keypoints, doubtful.keypoints)
+        assert not clip.filled_joints.any() and notes == []
+
+
 def test_who_is_away_for_long_comes_back_as_a_new_piece():
     frames = [*range(10), *range(25, 40)]
     (first, second), notes = clips(track(frames), max_gap=14)

@@ -148,6 +148,15 @@ def test_a_folder_may_hold_images_of_any_size(infer, tmp_path):
     assert frames[1].image is None
 
 
+def test_a_list_may_hold_arrays_of_any_size(infer, image):
+    result = infer([image[:50], image[..., 0], np.dstack([image, image[..., 0]])], BOX)
+    assert result.image_size == (80, 50)
+    cut, gray, alpha = (hands[0].principal_point.tolist() for hands in result.frames)
+    assert (cut, gray, alpha) == ([40, 25], [40, 30], [40, 30])
+    with pytest.raises(UnreadableSource, match='array 1 must be an image'):
+        infer([image, 'a.png'], BOX)
+
+
 def test_a_video_has_its_frame_rate(infer, tmp_path):
     path = write_video(tmp_path / 'clip.avi', [40, 200])
     if path is None:
@@ -189,6 +198,11 @@ def test_a_focal_length_places_hands(files, image):
         ([[BOX]] * 3, None, 'boxes of 3 frames'),
         ([[BOX], [BOX]], ['right'], 'boxes of 2 frames, and sides of 1'),
         ('here', None, 'four numbers'),
+        ([[BOX], [BOX, [1, 2, 3]]], None, 'frame 1: a box is four numbers'),
+        ({'a.png': BOX}, None, "numbered from 0, got 'a.png'"),
+        (BOX, 5, "'right' or 'left', got 5"),
+        ({2: BOX}, None, 'boxes of frame 2.* has the frames 0 to 1'),
+        ({0: BOX}, {1: 'left'}, 'boxes of frame 0, and no side'),
     ],
 )
 def test_boxes_that_cannot_be(infer, image, boxes, sides, message):
@@ -225,6 +239,9 @@ def test_models_that_do_not_serve(files):
             HandMeshInferencer(*files, **wrong)
     with pytest.raises(UserError, match='no device'):
         HandMeshInferencer(*files, device='warp')
+    if not torch.xpu.is_available():
+        with pytest.raises(UserError, match="no device 'xpu'"):
+            HandMeshInferencer(*files, device='xpu')
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match='sees none'):
             HandMeshInferencer(*files, device='cuda:0')
@@ -251,6 +268,8 @@ def test_given_hands_in_all_their_forms():
     assert none.of(0).bboxes.shape == (0, 4)
     some = GivenHands({3: BOXES}, 'left')
     assert (len(some.of(3).bboxes), len(some.of(2).bboxes)) == (2, 0)
+    assert GivenHands({3: BOXES}, ['left', 'right']).of(3).sides == ('left', 'right')
+    assert GivenHands({'3': [BOX]}, {'3': 'left'}).of(3).sides == ('left',)
 
 
 def test_a_detector_that_is_not_installed_names_both_remedies(monkeypatch):

@@ -1,5 +1,7 @@
 """``PoseLifterInferencer`` with the weights that ship."""
 
+import io
+import sys
 from dataclasses import replace
 
 import cv2
@@ -18,8 +20,8 @@ from mmssm.apis import PoseLifterInferencer, read_lifting_result
 from mmssm.apis.catalog import MissingWeightsError, UnknownModelError, find_model
 from mmssm.apis.lifter import mirror
 from mmssm.inputs import UnreadableSource, write_keypoints
+from mmssm.inputs.frontends import Pose2DFrontend
 from mmssm.inputs.people import People
-from mmssm.inputs.pose2d import Pose2DFrontend
 from mmssm.structures import h36m
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.errors import UserError
@@ -135,6 +137,17 @@ def test_clips_of_any_length_are_lifted(lift, num_frames):
     assert np.isfinite(result.persons[0].keypoints_3d).all()
 
 
+def test_a_picture_is_lifted_as_well_as_a_clip():
+    """One frame alone, of which a network of clips would make nothing."""
+    lift = inferencer(stature=1.58)
+    errors = []
+    for clip in ('walk', 'run', 'jump'):
+        truth = walkers.film(1, clip)[1]
+        found = lift(walkers.sequence(1, [clip])).persons[0].keypoints_3d
+        errors.append(np.linalg.norm(found - truth + truth[:, :1], axis=-1).mean())
+    assert np.mean(errors) < 0.13
+
+
 def test_other_joint_sets_are_brought_to_this_one(lift):
     joints = 17
     keypoints = np.random.default_rng(0).uniform(100, 900, (5, joints, 2))
@@ -245,7 +258,8 @@ def test_a_keypoint_file_needs_no_video(tmp_path, lift):
     whole = walkers.sequence(20)
     write_keypoints(tmp_path / 'walk.json', whole)
     result = lift(tmp_path / 'walk.json')
-    assert result.frontend == 'keypoint file walk.json'
+    assert result.frontend == 'keypoint file walk.json' and result.fps == 50
+    assert lift(tmp_path / 'walk.json', fps=60).fps == lift(whole, fps=60).fps == 60
     expected = lift(whole).persons[0].keypoints_3d
     assert_allclose(result.persons[0].keypoints_3d, expected, atol=1e-4)
 
@@ -258,6 +272,29 @@ def test_a_function_can_be_the_front_end(tmp_path):
     assert result.frontend == 'see' and len(result.persons) == 1
     with pytest.raises(UserError, match=r'no method stream\(frames\)'):
         next(inferencer(frontend=see).stream(tmp_path / 'a.avi'))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_bars_are_drawn_on_terminals_alone(tmp_path, monkeypatch):
+    """One for the frames of a video, one for windows; front ends do not see them."""
+    whole = walkers.sequence(30, image_size=(64, 48))
+    write_keypoints(tmp_path / 'walk.json', whole)
+    video = write_video(tmp_path / 'walk.avi', 30)
+    texts = []
+    for front_end in (frontend(30), tmp_path / 'walk.json'):
+        monkeypatch.setattr(sys, 'stderr', Terminal())
+        lift = inferencer(frontend=front_end)
+        lift(video)
+        texts.append(sys.stderr.getvalue())
+        lift.show_progress = False
+        lift(video)
+        assert sys.stderr.getvalue() == texts[-1]
+    assert '30/30' in texts[0] and '2/2' in texts[0]
+    assert '30/30' not in texts[1] and '2/2' in texts[1]
 
 
 def joined(frames, track_id=0):
@@ -357,8 +394,10 @@ def test_impossible_latencies_are_refused(lift, latency):
         ({'model': 'hamba-small-synthhand'}, UserError, 'is no lifter'),
         ({'weights': 'none.pth'}, MissingWeightsError, 'no file of weights none'),
         ({'device': 'cuba'}, UserError, "no device 'cuba'"),
+        ({'device': 'mps'}, UserError, "no device 'mps'"),
         ({'dtype': 'int8'}, ValueError, 'dtype is one of float32'),
         ({'batch_size': 0}, ValueError, 'batch_size must be 1 or more'),
+        ({'batch_size': 2.5}, TypeError, 'float'),
         ({'window': 28}, ValueError, 'windows of 27 frames, and window is 28'),
         ({'overlap': 27}, ValueError, 'overlap must be from 0 to 26'),
         ({'stature': 0}, ValueError, 'stature must be positive'),

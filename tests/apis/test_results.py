@@ -70,6 +70,15 @@ def test_json_keeps_every_bit_in_few_digits(tmp_path):
     assert json.loads(path.read_text())['persons'][0]['keypoints'][0][1][0] == 0.1
 
 
+def test_long_results_are_written_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(result_files, '_ROWS', 3)
+    make.lifting_result().to_json(tmp_path / 'pieces.json')
+    monkeypatch.undo()
+    make.lifting_result().to_json(tmp_path / 'whole.json')
+    pieces, whole = (tmp_path / name for name in ('pieces.json', 'whole.json'))
+    assert pieces.read_bytes() == whole.read_bytes()
+
+
 @pytest.mark.parametrize('suffix', ['.json', '.npz'])
 def test_missing_joints_stay_missing(tmp_path, suffix):
     person = make.person()
@@ -226,6 +235,10 @@ def test_a_result_fits_its_persons():
         make.lifting_result(joint_names=('root', 'head'), skeleton_links=())
     with pytest.raises(ValueError, match='image_size'):
         make.lifting_result(image_size=(0, 3))
+    with pytest.raises(ValueError, match='image_size'):
+        make.lifting_result(image_size=(640.5, 480))
+    size = make.lifting_result(image_size=np.array([640.0, 480.0])).image_size
+    assert size == (640, 480) and type(size[0]) is int
     with pytest.raises(ValueError, match='fps'):
         make.lifting_result(fps=0)
     assert isinstance(make.lifting_result(), LiftingResult)

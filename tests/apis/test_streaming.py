@@ -1,18 +1,27 @@
 """Lifting frame by frame: as all at once, missing joints, several people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from helpers import walkers
 from helpers.lifting import FLIP_INDICES, tiny_model
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
+from numpy.testing import assert_allclose, assert_array_equal
 
 import mmssm.registry  # noqa: F401
+from mmssm.apis import PoseLifterInferencer
 from mmssm.apis.streaming import StreamingLifter
 from mmssm.datasets import MocapDataset
+from mmssm.geometry.root_placement import BONES_PER_STATURE
+from mmssm.structures import h36m
+from mmssm.structures.tracks import KeypointTrack
 from mmssm.utils.errors import UserError
 
+ALIAS = 'posemamba-mocap-causal-27frm'
 SIZE = (1000, 800)
 
 
@@ -60,14 +69,16 @@ def at_once(model, points, scores, flip_test: bool):
 def test_frames_become_what_the_whole_video_becomes(flip_test):
     model = build()
     points, scores = video(14, people=2)
-    lifter = StreamingLifter(model, SIZE, num_people=2, flip_test=flip_test)
+    lifter = StreamingLifter(
+        model, SIZE, num_people=2, flip_test=flip_test, stature=None
+    )
     steps = [lifter.step(points[:, t], scores[:, t]) for t in range(14)]
     poses = np.stack([step.keypoints_3d for step in steps], 1)
     assert poses.dtype == np.float32
     assert not any(step.filled_joints.any() for step in steps)
     for person in range(2):
         whole = at_once(model, points[person], scores[person], flip_test)
-        np.testing.assert_allclose(poses[person], whole, atol=1e-5)
+        assert_allclose(poses[person], whole, atol=1e-5)
     assert not poses[:, :, 0].any()
 
 
@@ -80,14 +91,77 @@ def test_the_model_says_whether_to_mirror():
     assert not np.allclose(plain.keypoints_3d, both.keypoints_3d)
 
 
-def test_size_goes_with_the_factor():
-    model = build()
-    points, _ = video(1, people=2)
-    unknown = StreamingLifter(model, SIZE, 2).step(points[:, 0]).keypoints_3d
-    known = StreamingLifter(model, SIZE, 2, factor=[2.0, 8.0])
-    poses = known.step(points[:, 0]).keypoints_3d
-    np.testing.assert_allclose(poses[0], unknown[0] / 2, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(poses[1], unknown[1] * 2, rtol=1e-5, atol=1e-6)
+def test_people_are_as_tall_as_asked_for():
+    points, _ = video(3)
+    small, tall = (StreamingLifter(build(), SIZE, stature=s) for s in (1.2, 1.8))
+    bones = np.array(h36m.SKELETON)
+    for t in range(3):
+        one, other = (s.step(points[:, t]).keypoints_3d[0] for s in (small, tall))
+        assert_allclose(1.5 * one, other, rtol=1e-5, atol=1e-6)
+        lengths = np.linalg.norm(other[bones[:, 1]] - other[bones[:, 0]], axis=-1)
+        assert lengths.sum() == pytest.approx(1.8 * BONES_PER_STATURE, rel=1e-5)
+
+
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_the_inferencer_gives_the_same_at_once_and_as_frames_come(flip_test):
+    """By any of the three, also where joints are missing at the end or doubtful."""
+    whole = walkers.sequence(40, ['walk', 'run'], noise=3)
+    for track in whole.tracks:
+        track.scores[5:, 3] = 0.2  # never certain, or not for long
+        track.scores[30:, 6] = 0
+        track.keypoints[30:, 6] = np.nan
+    infer = PoseLifterInferencer(ALIAS, device='cpu', flip_test=flip_test)
+    lifter = StreamingLifter(ALIAS, walkers.SIZE, 2, device='cpu', flip_test=flip_test)
+    steps = [
+        lifter.step(
+            np.stack([track.keypoints[t] for track in whole.tracks]),
+            np.stack([track.scores[t] for track in whole.tracks]),
+        )
+        for t in range(40)
+    ]
+    streamed = list(infer.stream(whole))
+    for row, person in enumerate(infer(whole).persons):
+        for t, frame in enumerate(streamed):
+            one = frame.persons[row]
+            assert one.frames.tolist() == [frame.number] == [t]
+            assert_allclose(one.keypoints_3d[0], steps[t].keypoints_3d[row], atol=1e-5)
+            assert_array_equal(one.keypoints[0], steps[t].keypoints[row])
+            assert_array_equal(one.filled_joints[0], steps[t].filled_joints[row])
+        # up to where a guess is taken, which a whole track knows beforehand
+        early = np.stack([step.keypoints_3d[row] for step in steps[:5]])
+        assert_allclose(person.keypoints_3d[:5], early, atol=1e-5)
+        later = np.stack([step.keypoints[row] for step in steps])
+        assert_array_equal(person.keypoints[20:], later[20:])
+
+
+@pytest.mark.parametrize('gap', [9, 30])
+def test_people_come_and_go_in_a_stream(gap):
+    whole = walkers.sequence(50)
+    track = whole.tracks[0]
+    rows = np.r_[3:12, 12 + gap : 50]
+    seen = KeypointTrack(7, rows, track.keypoints[rows], track.scores[rows])
+    infer = PoseLifterInferencer(ALIAS, device='cpu', flip_test=False, place_root=True)
+    frames = list(infer.stream(replace(whole, tracks=[seen])))
+    assert [frame.number for frame in frames] == list(range(50))
+    there = [frame for frame in frames if frame.persons]
+    assert [frame.number for frame in there] == rows.tolist()
+    for frame in there:
+        (person,) = frame.persons
+        assert person.track_id == 7 and not person.filled.any()
+        assert np.isfinite(person.keypoints_camera).all()
+    alone = StreamingLifter(infer.lifter, walkers.SIZE)
+    again = alone.step(track.keypoints[None, rows[9]], track.scores[None, rows[9]])
+    same = np.allclose(there[9].persons[0].keypoints_3d, again.keypoints_3d)
+    assert same == (gap > infer.gaps.max_gap)
+
+
+def test_a_causal_model_has_neither_windows_nor_latency():
+    infer = PoseLifterInferencer(ALIAS, device='cpu')
+    with pytest.raises(ValueError, match=r'never looks ahead .* leave out latency'):
+        next(infer.stream(walkers.sequence(2), latency=5))
+    assert len(list(infer.stream(walkers.sequence(2), latency=0))) == 2
+    with pytest.raises(ValueError, match='has no windows: leave out window'):
+        PoseLifterInferencer(ALIAS, device='cpu', window=9)
 
 
 def test_missing_joints_stay_where_they_were():
@@ -107,7 +181,7 @@ def test_missing_joints_stay_where_they_were():
     other = StreamingLifter(model, SIZE)
     for t in range(3):
         expected = other.step(held[:, t], trust[:, t]).keypoints_3d
-        np.testing.assert_array_equal(found[t].keypoints_3d, expected)
+        assert_array_equal(found[t].keypoints_3d, expected)
 
 
 def test_joints_of_low_confidence_are_missing_where_asked():
@@ -117,6 +191,39 @@ def test_joints_of_low_confidence_are_missing_where_asked():
     lifter.step(points[:, 0], scores[:, 0])
     filled = lifter.step(points[:, 1], scores[:, 1]).filled_joints
     assert np.flatnonzero(filled[0]).tolist() == [4]
+
+
+def test_what_is_doubtful_for_long_is_taken_as_it_is():
+    points, scores = video(20)
+    scores[0, 2:, 4] = 0.2
+    lifter = StreamingLifter(build(), SIZE, max_gap=5)
+    found = [lifter.step(points[:, t], scores[:, t]) for t in range(20)]
+    held = [bool(step.filled_joints[0, 4]) for step in found]
+    assert held == [False] * 2 + [True] * 5 + [False] * 13
+    places = np.stack([step.keypoints[0, 4] for step in found])
+    expected = points[0, [0, 1, *[1] * 5, *range(7, 20)], 4]
+    assert_array_equal(places, expected)
+
+
+def test_joints_that_were_never_seen_are_at_their_relatives():
+    points, scores = video(2)
+    scores[0, :, 15:] = 0  # right elbow and wrist
+    step = StreamingLifter(build(), SIZE).step(points[:, 0], scores[:, 0])
+    assert_array_equal(step.keypoints[0, 15:], points[0, 0, [14, 14]])
+
+
+def test_who_is_away_for_long_is_forgotten():
+    model = build()
+    points, scores = video(12)
+    points[0, 3:9] = np.nan
+    lifter = StreamingLifter(model, SIZE, max_gap=4)
+    found = [lifter.step(points[:, t], scores[:, t]).keypoints_3d for t in range(12)]
+    there = [bool(np.isfinite(poses).all()) for poses in found]
+    assert there == [True] * 7 + [False] * 2 + [True] * 3
+    fresh = StreamingLifter(model, SIZE)
+    for t in range(9, 12):
+        expected = fresh.step(points[:, t], scores[:, t]).keypoints_3d
+        assert_array_equal(found[t], expected)
 
 
 def test_a_row_is_empty_until_someone_is_seen():
@@ -132,7 +239,7 @@ def test_a_row_is_empty_until_someone_is_seen():
     alone = StreamingLifter(model, SIZE)
     for t in (2, 3):
         expected = alone.step(points[1:, t], scores[1:, t]).keypoints_3d[0]
-        np.testing.assert_allclose(early[t].keypoints_3d[1], expected, atol=1e-6)
+        assert_allclose(early[t].keypoints_3d[1], expected, atol=1e-6)
 
 
 def test_reset_makes_room_for_someone_else():
@@ -146,14 +253,14 @@ def test_reset_makes_room_for_someone_else():
     poses = lifter.step(points[:, 4], scores[:, 4]).keypoints_3d
     fresh = StreamingLifter(model, SIZE, flip_test=True)
     expected = fresh.step(points[1:, 4], scores[1:, 4]).keypoints_3d[0]
-    np.testing.assert_allclose(poses[1], expected, atol=1e-6)
+    assert_allclose(poses[1], expected, atol=1e-6)
 
     lifter.reset()
     lifter.load_state_dict(kept)
-    np.testing.assert_allclose(
+    assert_allclose(
         lifter.step(points[:, 4], scores[:, 4]).keypoints_3d[0], poses[0], atol=1e-6
     )
-    with pytest.raises(ValueError, match=r'seen is \(4,\), expected \(2,\)'):
+    with pytest.raises(ValueError, match=r'places must be \(1, 17, 2\), got \(2, 17'):
         fresh.load_state_dict(kept)
     with pytest.raises(IndexError, match='streams 0 to 3'):
         lifter.reset([4])
@@ -181,8 +288,10 @@ def test_wrong_lifters_are_refused():
         StreamingLifter('posemamba-nowhere', SIZE)
     with pytest.raises(ValueError, match='image_size'):
         StreamingLifter(build(), (0, 800))
-    with pytest.raises(ValueError, match='factor must be positive'):
-        StreamingLifter(build(), SIZE, factor=[1.0, 2.0])
+    with pytest.raises(ValueError, match='stature must be positive'):
+        StreamingLifter(build(), SIZE, stature=0)
+    with pytest.raises(UserError, match=r'Linear \(codec NoneType'):
+        StreamingLifter(torch.nn.Linear(2, 2), SIZE)
     with pytest.raises(ValueError, match='min_score'):
         StreamingLifter(build(), SIZE, min_score=2)
 
@@ -193,14 +302,11 @@ def test_the_shipped_weights_lift_a_video_that_they_have_not_seen():
     for sample in map(dataset.get_data_info, (15, 27, 39)):  # one of each of 3 clips
         camera = sample['camera_param']
         depth = sample['keypoints_3d'][:, 0, 2].mean()
-        lifter = StreamingLifter(
-            'posemamba-mocap-causal-27frm',
-            (camera['w'], camera['h']),
-            factor=float(1000 * depth / camera['f'].flat[0]),
-        )
+        lifter = StreamingLifter(ALIAS, (camera['w'], camera['h']), stature=None)
         poses = np.stack(
             [lifter.step(frame[None]).keypoints_3d[0] for frame in sample['keypoints']]
         )
+        poses *= 1000 * depth / camera['f'].flat[0] / 4  # millimetres per pixel
         truth = sample['keypoints_3d'] - sample['keypoints_3d'][:, :1]
         flat = truth * (1, 1, 0)
         error, of_flat = (

@@ -98,7 +98,8 @@ def test_as_a_program():
     wrong = mmssm_command('lst')
     assert wrong.returncode == 2
     assert "did you mean 'list'?" in wrong.stderr
-    assert mmssm_command().returncode == 2
+    nothing = mmssm_command()
+    assert nothing.returncode == 2 and 'commands:' in nothing.stderr
     unknown = mmssm_command('list', 'posemambo')
     assert unknown.returncode == 1
     assert unknown.stderr.startswith('error: there is no model')
@@ -111,6 +112,15 @@ def test_a_reader_that_stops_early_is_no_error():
     )
     assert done.stderr == ''
     assert done.stdout.strip()
+
+
+def test_a_full_disk_is_no_bug():
+    shell = f'{sys.executable} -m mmssm list > /dev/full'
+    done = subprocess.run(
+        ['bash', '-c', shell], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == 'error: [Errno 28] No space left on device\n'
 
 
 class Broken:
@@ -133,6 +143,7 @@ class Broken:
     [
         (UserError('no such thing'), 1, 'error: no such thing\n'),
         (SystemExit('error: of the config'), 1, 'error: of the config\n'),
+        (PermissionError(13, 'Denied', 'x'), 1, "error: [Errno 13] Denied: 'x'\n"),
         (KeyboardInterrupt(), 130, 'interrupted\n'),
     ],
 )

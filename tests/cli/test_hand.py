@@ -225,6 +225,7 @@ def test_what_finds_hands_is_used(tmp_path, network, monkeypatch, capsys):
         ['a.png', *BOXES, '--side', 'middle'],
         ['a.png', '--det-config', 'c.py'],
         ['a.png', *BOXES, '--batch-size', '0'],
+        ['a.png', *BOXES, '--focal-length', '-5'],
         [],
     ],
 )
@@ -245,6 +246,19 @@ def test_weights_of_another_network_are_refused(tmp_path, network, capsys):
         assert message in capsys.readouterr().err
     assert run(tmp_path, ['--model', 'hamba'], image, *BOXES)[0] == 1
     assert 'mmssm train hamba' in capsys.readouterr().err
+
+
+def test_a_hand_model_that_has_not_been_fetched_is_named(tmp_path, network, capsys):
+    _, config, _, *weights = network
+    other = Path(config).with_name('mano.py')
+    other.write_text(
+        f"_base_ = '{config}'\n"
+        "model = dict(head=dict(mano=dict(type='mmssm.MANO', model='a/RIGHT.pkl')))\n"
+    )
+    image = write_image(tmp_path / 'a.png')
+    arguments = [image, *BOXES, '--model', other, '--weights', weights[0]]
+    assert run(tmp_path, [], *arguments)[0] == 1
+    assert 'docs/mano.md' in capsys.readouterr().err
 
 
 def test_names_are_plain_and_apart():

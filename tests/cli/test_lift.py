@@ -1,6 +1,7 @@
 """``mmssm lift``: files of each video, one after the other."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,8 +11,8 @@ from helpers import walkers
 from mmssm.apis import lifting_files, read_lifting_result
 from mmssm.cli import main
 from mmssm.inputs import write_keypoints
+from mmssm.inputs.frontends import Pose2DFrontend
 from mmssm.inputs.people import People
-from mmssm.inputs.pose2d import Pose2DFrontend
 from mmssm.structures.tracks import KeypointTrack
 
 FRAMES = 6
@@ -79,7 +80,7 @@ def front_end(monkeypatch):
 
 def run(tmp_path, *arguments):
     out = tmp_path / 'out'
-    code = main(['lift', *map(str, arguments), '--out', str(out), '--device', 'cpu'])
+    code = main(['lift', '--out', str(out), '--device', 'cpu', *map(str, arguments)])
     return code, out
 
 
@@ -204,6 +205,30 @@ def test_a_video_that_ends_early_is_lifted_as_far_as_it_goes(
     assert any('ends early' in note for note in result.notes)
 
 
+def test_inputs_are_not_written_over(tmp_path, keypoints, front_end, capsys):
+    out = tmp_path / 'out'
+    out.mkdir()
+    joints, film = out / 'joints.json', out / 'film.mp4'
+    joints.write_bytes(keypoints.read_bytes())
+    film.write_bytes(b'a film')
+    for arguments in ([joints], [film], [keypoints, '--compare', joints]):
+        assert run(tmp_path, *arguments)[0] == 1
+        assert f'{arguments[-1]} is an input' in capsys.readouterr().err
+    assert names(out) == {'joints.json', 'film.mp4'}
+    assert joints.read_bytes() == keypoints.read_bytes()
+    assert film.read_bytes() == b'a film'
+
+
+def test_what_cannot_be_compared_is_an_error(tmp_path, video, front_end, capsys):
+    _, out = run(tmp_path, video, '--no-page', '--no-video')
+    result = read_lifting_result(out / 'walk.json')
+    other = replace(result, persons=[replace(result.persons[0], track_id=7)])
+    other.to_json(tmp_path / 'other.json')
+    arguments = [video, '--no-video', '--compare', tmp_path / 'other.json']
+    assert run(tmp_path, *arguments)[0] == 1
+    assert 'no number is in both results' in capsys.readouterr().err
+
+
 def test_another_result_is_compared(tmp_path, video, front_end):
     _, out = run(tmp_path, video, '--no-page', '--no-video')
     other = tmp_path / 'other.json'
@@ -225,14 +250,21 @@ def test_a_damaged_settings_file_is_made_anew(tmp_path, video, front_end):
     ('arguments', 'message'),
     [
         (['webcam:0'], 'has no end'),
+        (['0'], 'has no end'),
         (['a.mp4', 'b.mp4', '--keypoints', 'c.json'], 'those of one video'),
         (['HERE', '--batch-size', '0'], '--batch-size is 1 or more'),
         (['HERE', '--stature', '-1'], 'are positive'),
         (['HERE', '--min-score', '2'], 'lies in'),
+        (['HERE', '--image-size', '9', '9'], 'a video has its own'),
+        (['HERE', '--joint-set', 'coco'], 'there is none'),
+        (['JOINTS', '--keypoints', 'JOINTS'], 'is none'),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path, video, capsys, arguments, message):
-    given = [video if argument == 'HERE' else argument for argument in arguments]
+def test_what_cannot_be_meant_is_refused(
+    tmp_path, video, keypoints, capsys, arguments, message
+):
+    files = {'HERE': video, 'JOINTS': keypoints}
+    given = [files.get(argument, argument) for argument in arguments]
     with pytest.raises(SystemExit) as stop:
         run(tmp_path, *given)
     assert stop.value.code == 2
@@ -245,9 +277,14 @@ def test_what_cannot_be_meant_is_refused(tmp_path, video, capsys, arguments, mes
         (['none.mp4'], 'there is no file none.mp4'),
         (['HERE', '--model', 'posemamba-mocap-27frn'], 'did you mean'),
         (['HERE', '--frontend', 'no-such-alias'], 'no-such-alias'),
+        (['JOINTS', '--window', '28'], 'take 27 or less'),
+        (['JOINTS', '--out', 'JOINTS'], 'File exists'),
     ],
 )
-def test_what_is_not_there_is_an_error(tmp_path, video, capsys, arguments, message):
-    given = [video if argument == 'HERE' else argument for argument in arguments]
+def test_what_is_not_there_is_an_error(
+    tmp_path, video, keypoints, capsys, arguments, message
+):
+    files = {'HERE': video, 'JOINTS': keypoints}
+    given = [files.get(argument, argument) for argument in arguments]
     assert run(tmp_path, *given)[0] == 1
     assert message in capsys.readouterr().err

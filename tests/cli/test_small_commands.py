@@ -17,9 +17,11 @@ def test_list(capsys):
     text = said(capsys, 'list')
     assert '\nhand_mesh:\n* hamba-small-synthhand ' in text
     assert text.splitlines()[0] == 'body_3d_keypoint:'
-    assert 'have weights here' in text.splitlines()[-1]
+    assert text.splitlines()[-1].startswith('models: ')
     assert 'hamba' not in said(capsys, 'list', '--task', 'body_3d_keypoint')
-    assert said(capsys, 'list', '--weights', 'posemamba-s-h36m', status=1)
+    assert main(['list', '--weights', 'posemamba-s-h36m']) == 1
+    printed = capsys.readouterr()
+    assert printed.out == '' and 'none with weights here' in printed.err
 
 
 def test_list_says_all_that_is_known(capsys):
@@ -57,16 +59,21 @@ def test_converters_are_listed_by_what_they_do(capsys):
 def test_a_converter_is_run_with_its_arguments(capsys, tmp_path, monkeypatch):
     script = tmp_path / 'mine.py'
     script.write_text(
-        '"""Mine."""\nimport sys\n'
-        'if __name__ == "__main__":\n'
-        '    print(sys.argv[1:])\n'
+        '"""Mine."""\nimport argparse, sys\n'
+        'def main():\n'
+        '    print(sys.argv[1:], argparse.ArgumentParser().prog)\n'
+        '    if sys.argv[-1] == "none.bin":\n'
+        '        open("none.bin")\n'
         '    sys.exit({"two": 2, "text": "error: not so"}.get(sys.argv[-1]))\n'
     )
     monkeypatch.setattr(convert, 'converters', lambda: {'mine': script})
-    assert said(capsys, 'convert', 'mine', 'a', '--b') == "['a', '--b']\n"
+    printed = said(capsys, 'convert', 'mine', 'a', '--b')
+    assert printed == "['a', '--b'] mmssm convert mine\n"
     said(capsys, 'convert', 'mine', 'two', status=2)
     assert main(['convert', 'mine', 'text']) == 1
     assert capsys.readouterr().err == 'error: not so\n'
+    assert main(['convert', 'mine', 'none.bin']) == 1
+    assert "No such file or directory: 'none.bin'" in capsys.readouterr().err
 
 
 def test_a_converter_that_does_not_exist(capsys):
@@ -126,5 +133,7 @@ def test_bench_of_what_cannot_be(capsys, wrong):
 def test_bench_of_a_model_that_is_none(capsys):
     assert main(['bench', 'posmamba-mocap']) == 1
     assert 'did you mean' in capsys.readouterr().err
+    assert main(['bench', 'ops', '--device', 'warp']) == 1
+    assert 'no device' in capsys.readouterr().err
     assert main(['bench', 'posemamba-mocap-27frm', '--input-shape', '9', '5', '3']) == 1
     assert 'posemamba-mocap-27frm' in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_frames_are_lifted_with_those_before(build, video):
         assert found.keypoints.shape == (1, 17, 3)
         assert found.keypoint_scores.shape == (1, 17)
         if frame in (0, 1, 20, 28):
-            window = inputs[max(0, frame - 26) : frame + 1]
+            window = inputs[np.arange(frame - 26, frame + 1).clip(0)]
             expected = lifter(window[None], walkers.SIZE)[0, -1]
             # the host turns the axes for its drawings
             x, y, z = found.keypoints[0].T
@@ -108,11 +108,18 @@ def test_the_inferencer_for_all_tasks_is_cured_too(build, video):
 
 
 def test_images_are_lifted_one_by_one(build):
+    """Each as a clip of somebody who stands still, not as a clip of one frame."""
     inferencer = build()
     image = np.zeros((1000, 1000, 3), np.uint8)
     results = list(inferencer([image, image], return_datasamples=True, **OPTIONS))
     shapes = [r['predictions'][0].pred_instances.keypoints.shape for r in results]
     assert shapes == [(1, 17, 3)] * 2
+    points = walkers.film(FRAMES)[0][1]
+    still = np.concatenate([points, np.ones((17, 1))], -1)[None].repeat(27, 0)
+    lifter = Lifter(ALIAS, device='cpu', stature=None)
+    expected = lifter(still[None].astype(np.float32), walkers.SIZE)[0, -1]
+    x, y, z = results[1]['predictions'][0].pred_instances.keypoints[0].T
+    np.testing.assert_allclose(np.stack([-x, -z, y], -1), expected, atol=1e-4)
 
 
 def test_no_noise_is_drawn(build):

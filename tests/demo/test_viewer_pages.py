@@ -17,6 +17,7 @@ def test_pages_of_people(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, 'LONGEST', 27)
     demo.write_people(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [
+        'joints.json',
         'people.html',
         'people.json',
         'people.mp4',
@@ -40,7 +41,7 @@ def test_everybody_is_in_the_picture(demo):
 def test_the_page_of_hands(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, 'NUM_HANDS', 2)
     demo.write_hands(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ['hands.html', 'hands.json']
+    assert sorted(os.listdir(tmp_path)) == ['hand.jpg', 'hands.html', 'hands.json']
     assert '2 hands' in (tmp_path / 'hands.html').read_text()
 
 

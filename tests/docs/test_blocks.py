@@ -11,6 +11,7 @@ from helpers import fresh, page_process, page_scenery, pages
 from helpers.pages import PAGES, REPOSITORY, blocks
 
 LANGUAGES = {'bash', 'python', 'text', 'indented'}
+SHELLS = {'bash': ('bash', '-euo', 'pipefail'), 'python': (sys.executable,)}
 COMMANDS = ('$ ', 'make ', 'mmssm ', 'pip ', 'python ', 'tools/')
 LINKED = (
     *('.venv', 'Makefile', 'benchmarks', 'configs', 'demo', 'mmssm'),
@@ -92,7 +93,7 @@ def test_long_commands_run(page, folder):
         if block.when == 'on request':
             text = pages.filled_in(block.text, page_scenery.short_values(page))
             done = subprocess.run(
-                ['bash', '-euo', 'pipefail', '-c', text],
+                [*SHELLS[block.language], '-c', text],
                 cwd=folder,
                 env=environment,
                 stdout=subprocess.PIPE,

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -90,6 +92,22 @@ def test_people_become_as_tall_as_asked_for(walking):
     # the actor's bones do not change; the average looks to one side at the ends
     assert_allclose(total.sum(1)[13:-13], 1.58 * BONES_PER_STATURE, rtol=1e-3)
     assert_allclose(total.sum(1), 1.58 * BONES_PER_STATURE, rtol=0.05)
+
+
+def test_frames_can_be_scaled_each_for_itself(walking):
+    _, joints = walking
+    nearing = np.exp(np.linspace(0, 0.5, len(joints)))[:, None, None]
+    scale = stature_scale(joints * nearing, h36m.SKELETON, 1.58, smoothing=0)
+    assert_allclose(scale * nearing[:, 0, 0], 1, rtol=1e-3)
+
+
+def test_long_sequences_are_scaled_in_little_memory():
+    joints = np.random.default_rng(0).normal(size=(20_000, 17, 3))
+    tracemalloc.start()
+    scale = stature_scale(joints, h36m.SKELETON, 1.7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert scale.shape == (20_000,) and peak < 2**26
 
 
 def test_the_scale_of_one_frame_and_of_no_bones():

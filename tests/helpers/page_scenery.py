@@ -15,8 +15,8 @@ import numpy as np
 
 from helpers import hand_model, results, walkers
 from mmssm.inputs import write_keypoints
+from mmssm.inputs.frontends import frontend
 from mmssm.inputs.people import People
-from mmssm.inputs.pose2d import frontend
 from mmssm.structures.tracks import KeypointTrack
 
 LIFTER = (
@@ -28,14 +28,6 @@ MOTIONBERT = (
 )
 FRAMES = 12
 
-SHORT = 'short.py'
-_SHORT = f"""
-_base_ = '{LIFTER}'
-train_cfg = dict(max_iters=8, val_interval=8)
-default_hooks = dict(checkpoint=dict(interval=4))
-"""
-"""The config of the lifter that ships, trained for a moment."""
-
 
 def _of_mmpose(config: str) -> str:
     return str(Path(mmpose.__file__).parent / '.mim' / 'configs' / config)
@@ -44,15 +36,13 @@ def _of_mmpose(config: str) -> str:
 _COMMON = {'DIR': 'work_dirs/of_the_page'}
 _A_LIFTER = {'CONFIG': LIFTER, 'CHECKPOINT': LIFTER_WEIGHTS}
 _VALUES = {
-    'README.md': {'STOCK_CONFIG': _of_mmpose(MOTIONBERT)},
-    'docs/command_line.md': {'COMMAND': 'lift'},
-    'docs/datasets/human36m.md': _A_LIFTER,
-    'docs/drop_in.md': _A_LIFTER,
-    'docs/get_started.md': _A_LIFTER,
-    'docs/looking_inside.md': _A_LIFTER,
+    'README.md': {
+        f'.venv/lib/python3*/site-packages/mmpose/.mim/configs/{MOTIONBERT}': (
+            _of_mmpose(MOTIONBERT)
+        )
+    },
     'docs/models/df_mamba.md': _A_LIFTER,
     'docs/models/vmamba.md': _A_LIFTER,
-    'docs/robustness.md': _A_LIFTER,
 }
 
 
@@ -67,20 +57,18 @@ def short_values(page: str) -> dict[str, str]:
     The environment variable ``MMSSM_DOCS_COMMANDS=full`` leaves the compilation of the
     full stack in.
     """
+    train = 'python tools/train.py'
     found = {
-        **dict.fromkeys(('posemamba-mocap-27frm', LIFTER), SHORT),
+        train: f'{train} --cfg-options train_cfg.max_iters=8 --interval 1',
         'make test': 'make -n test',
     }
     if os.environ.get('MMSSM_DOCS_COMMANDS') != 'full':
-        found['make full'] = 'make -n full'
-    if page in ('docs/get_started.md', 'docs/robustness.md', 'docs/benchmarks.md'):
-        found |= {'CONFIG': SHORT}
-    return found | {k: v for k, v in values(page).items() if k not in found}
+        found |= {'make full': 'make -n full', '. .venv-full/bin/activate': ':'}
+    return values(page) | found
 
 
 def prepare(page: str) -> None:
     """Puts into the working directory what the page's blocks read."""
-    Path(SHORT).write_text(_SHORT)
     prepare_page = _PREPARED.get(page)
     if prepare_page is not None:
         prepare_page()
@@ -133,9 +121,12 @@ def _hand_inference() -> None:
     cv2.imwrite('photo.jpg', noise)
 
 
-def _readme() -> None:
-    _inference()
+def _samples() -> None:
+    folder = Path('work_dirs/viewer_pages')
+    folder.mkdir(parents=True)
+    write_keypoints(folder / 'joints.json', walkers.sequence(FRAMES))
     _hand_inference()
+    shutil.move('photo.jpg', folder / 'hand.jpg')
 
 
 def _mano() -> None:
@@ -158,7 +149,7 @@ def _viewer() -> None:
 
 
 _PREPARED = {
-    'README.md': _readme,
+    'README.md': _samples,
     'docs/hand_inference.md': _hand_inference,
     'docs/inference.md': _inference,
     'docs/inputs.md': _inputs,

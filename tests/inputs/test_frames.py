@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -5,7 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from mmssm.inputs import MissingSource, UnreadableSource, frames, open_frames
+from mmssm.inputs import (
+    MissingSource,
+    UnreadableSource,
+    frames,
+    open_frames,
+    read_keypoints,
+)
 
 SIZE = (48, 32)
 
@@ -74,19 +81,33 @@ def test_the_end_is_reported_where_the_header_promises_more(video, monkeypatch):
         assert len(clip.notes) == 1
 
 
+def test_a_header_that_declares_too_few_frames_is_not_believed(
+    video, monkeypatch, tmp_path
+):
+    people = [{'image_id': number, 'keypoints': [1.0] * 51} for number in range(12)]
+    (tmp_path / 'a.json').write_text(json.dumps(people))
+    monkeypatch.setattr(Promising.VideoCapture, 'declared', 9.0)
+    monkeypatch.setattr(frames, 'cv2', Promising())
+    with open_frames(video) as clip:
+        assert clip.num_frames == 9
+        assert read_keypoints(tmp_path / 'a.json', video=clip).num_frames == 12
+
+
 class Promising:
-    """OpenCV whose videos declare 40 frames and no rate."""
+    """OpenCV whose videos declare another number of frames than they have."""
 
     def __getattr__(self, name: str):
         return getattr(cv2, name)
 
     class VideoCapture:
+        declared = 40.0
+
         def __init__(self, address):
             self._capture = cv2.VideoCapture(address)
 
         def get(self, key):
             if key == cv2.CAP_PROP_FRAME_COUNT:
-                return 40.0
+                return self.declared
             return self._capture.get(key)
 
         def __getattr__(self, name: str):
@@ -123,6 +144,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     for number in (10, 9, 1, 2):
         cv2.imwrite(str(tmp_path / f'img{number}.png'), picture(number))
     (tmp_path / 'notes.txt').write_text('not an image')
+    (tmp_path / '._img1.png').write_text('what macOS leaves')
     with open_frames(tmp_path) as clip:
         assert (clip.num_frames, clip.fps, clip.image_size) == (4, 25.0, SIZE)
         assert clip.name == tmp_path.name

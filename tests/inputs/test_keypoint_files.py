@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -85,8 +86,18 @@ def test_arrays_of_human36m_keep_people_and_gaps(tmp_path):
     assert_same(read_keypoints(tmp_path / 'out.npz'), to_h36m(sequence))
 
 
-@pytest.mark.parametrize('joint_set', ['coco', 'halpe26', 'coco_wholebody', 'h36m'])
-@pytest.mark.parametrize('format', ['inferencer', 'demo', 'coco', 'alphapose'])
+FORMATS = ['inferencer', 'demo', 'coco', 'alphapose']
+
+
+@pytest.mark.parametrize(
+    ('format', 'joint_set'),
+    [
+        *itertools.product(FORMATS, ['coco', 'halpe26', 'coco_wholebody', 'h36m']),
+        ('alphapose open', 'coco'),
+        ('alphapose cmu', 'coco'),
+        ('wholebody parts', 'coco_wholebody'),
+    ],
+)
 def test_sides_survive_files_of_others(tmp_path, pixels, format, joint_set):
     """Files written here by hand, read, and brought to Human3.6M's joints."""
     keypoints, scores = in_joint_set(pixels, joint_set)
@@ -120,6 +131,8 @@ def by_hand(format: str, keypoints: np.ndarray, scores: np.ndarray):
             for frame, joints in enumerate(keypoints)
         ]
         return frames if start == 0 else {'meta_info': {}, 'instance_info': frames}
+    if format in ('alphapose open', 'alphapose cmu'):
+        return as_openpose(format, keypoints, scores)
     people = []
     for frame, joints in enumerate(keypoints):
         person = {
@@ -127,13 +140,45 @@ def by_hand(format: str, keypoints: np.ndarray, scores: np.ndarray):
             'score': 2.9,
             'keypoints': flat(joints, scores[frame]),
         }
-        if format == 'coco':
-            person |= {'image_id': 7 + frame, 'bbox': [1.0, 2.0, 29.0, 38.0]}
+        if format == 'alphapose':
+            # AlphaPose without tracking: everybody has the same number, once for
+            # every box that became this person
+            numbers = [0.0, 0.0] if frame == 3 else [[0.0]]
+            person |= {'image_id': f'{frame}.jpg', 'box': [1, 2, 29, 38]}
+            person['idx'] = numbers
         else:
-            # AlphaPose without tracking: everybody has the same number
-            person |= {'image_id': f'{frame}.jpg', 'box': [1, 2, 29, 38], 'idx': [0.0]}
+            person |= {'image_id': 7 + frame, 'bbox': [1.0, 2.0, 29.0, 38.0]}
+        if format == 'wholebody parts':
+            person |= in_parts(person['keypoints'])
         people.append(person)
     return people
+
+
+OPENPOSE_OF_COCO = [0, 5, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
+"""Nose, neck (anything), arms and legs, right before left, eyes and ears likewise."""
+
+
+def as_openpose(format: str, keypoints: np.ndarray, scores: np.ndarray) -> dict:
+    group, name = {
+        'alphapose open': ('people', 'pose_keypoints_2d'),
+        'alphapose cmu': ('bodies', 'joints'),
+    }[format]
+    images = {}
+    for frame, joints in enumerate(keypoints):
+        joints, rated = joints[OPENPOSE_OF_COCO], scores[frame, OPENPOSE_OF_COCO]
+        person = {name: flat(joints, rated)}
+        images[f'{frame}.jpg'] = {'version': 'AlphaPose v0.3', group: [person]}
+    return images
+
+
+def in_parts(values: list[float]) -> dict[str, list[float]]:
+    """The 133 joints in the lists of COCO-WholeBody."""
+    names = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
+    stops = 3 * np.cumsum([17, 6, 68, 21, 21])
+    return {
+        name: part.tolist()
+        for name, part in zip(names, np.split(np.array(values), stops), strict=False)
+    }
 
 
 def test_the_joint_set_is_what_the_names_say(tmp_path):
@@ -145,6 +190,19 @@ def test_the_joint_set_is_what_the_names_say(tmp_path):
     write_json(tmp_path / 'out.json', data)
     assert read_keypoints(tmp_path / 'out.json').joint_set == 'coco'
     assert read_keypoints(tmp_path / 'out.json', joint_set='h36m').joint_set == 'h36m'
+
+
+def test_names_that_no_set_has_are_no_cocos(tmp_path):
+    """PoseTrack's 17 joints have the top of the head in place of the left eye."""
+    write_keypoints(tmp_path / 'out.json', clip('coco'))
+    data = json.loads((tmp_path / 'out.json').read_text())
+    data['meta_info']['keypoint_id2name'] |= {'1': 'head_bottom', '2': 'head_top'}
+    path = write_json(tmp_path / 'out.json', data)
+    with pytest.raises(
+        KeypointFileError, match=r'its 17 joints \(nose, head_bottom, .*no known set'
+    ):
+        read_keypoints(path)
+    assert read_keypoints(path, joint_set='coco').joint_set == 'coco'
 
 
 def test_of_halpes_136_joints_the_first_26_are_taken(tmp_path, pixels):
@@ -211,11 +269,22 @@ def test_images_of_a_folder_are_found_by_name(tmp_path):
     assert (found.num_frames, found.image_size, found.fps) == (3, (60, 40), 30.0)
 
 
+def test_image_names_that_share_a_number_are_no_frames(tmp_path):
+    names = ['walk_1_v2.jpg', 'walk_2_v2.jpg']
+    people = [good_person(image_id=name) for name in names]
+    path = write_json(tmp_path / 'a.json', people)
+    with pytest.raises(KeypointFileError, match=r"walk_2_v2.jpg' have the number 2 b"):
+        read_keypoints(path, image_size=IMAGE_SIZE)
+    found = read_keypoints(path, image_size=IMAGE_SIZE, images=names)
+    assert found.tracks[0].frames.tolist() == [0, 1]
+
+
 def test_the_videos_size_and_length_are_taken(tmp_path):
     write_keypoints(tmp_path / 'out.json', clip('coco'), 'coco')
     with open_frames([np.zeros((40, 60, 3), np.uint8)] * 9, fps=30) as video:
         found = read_keypoints(tmp_path / 'out.json', video=video)
         assert (found.num_frames, found.image_size, found.fps) == (9, (60, 40), 30.0)
+        assert found.source == 'arrays'
     with (
         open_frames([np.zeros((40, 60, 3), np.uint8)] * 3) as video,
         pytest.raises(
@@ -259,6 +328,11 @@ def test_annotations_of_coco(tmp_path):
     assert track.scores.sum(1).tolist() == [16, 17]
     assert np.isnan(track.keypoints[0, 16]).all()
     assert track.bboxes[0].tolist() == [1, 2, 4, 6]
+    # tools write scores where flags belong; without one joint there is nobody
+    data['annotations'][1]['keypoints'] = [1, 2, 0.4] * 17
+    data['annotations'].append({'image_id': 100, 'keypoints': [0, 0, 0] * 17})
+    (track,) = read_keypoints(write_json(tmp_path / 'a.json', data)).tracks
+    np.testing.assert_allclose(track.scores[1], 0.4)
     data['images'][0]['width'] = 61
     with pytest.raises(KeypointFileError, match='its images have 2 sizes'):
         read_keypoints(write_json(tmp_path / 'a.json', data))
@@ -270,6 +344,10 @@ def test_a_folder_of_mmposes_files_is_a_clip(tmp_path, pixels):
         write_json(tmp_path / f'{frame + 5}.json', entry['instances'])
     found = read_keypoints(tmp_path, image_size=IMAGE_SIZE)
     assert found.tracks[0].frames.tolist() == list(range(COUNT))
+    images = [f'{frame}.png' for frame in range(2, 12)]
+    found = read_keypoints(tmp_path, image_size=IMAGE_SIZE, images=images)
+    assert found.num_frames == 10
+    assert found.tracks[0].frames.tolist() == list(range(3, 3 + COUNT))
     single = read_keypoints(tmp_path / '5.json', image_size=IMAGE_SIZE)
     assert (single.num_frames, len(single.tracks)) == (1, 1)
 
@@ -394,7 +472,7 @@ def test_what_does_not_hold_is_named(tmp_path, case):
 BAD_ARRAYS = {
     'shape': ({'keypoints': np.zeros((4, 16, 2))}, r'found \(4, 16, 2\) of float64'),
     'names': ({'a': np.zeros(3), 'b': np.zeros(3)}, r"'keypoints', found \['a', 'b'\]"),
-    'objects': ({'keypoints': np.array([{}])}, 'is damaged or cut short'),
+    'objects': ({'positions_2d': np.array({'S1': {}})}, 'holds pickled objects'),
     'ids': (
         {'keypoints': np.zeros((4, 17, 2)), 'track_ids': np.array([1, 2])},
         'track_ids of 1 whole numbers',

@@ -44,6 +44,18 @@ def test_a_full_disk_is_named(tmp_path):
     assert os.listdir(tmp_path) == ['a.txt']
 
 
+def test_what_cannot_be_a_file_is_refused_before_any_work(tmp_path):
+    (tmp_path / 'file').write_bytes(b'old')
+    (tmp_path / 'folder').mkdir()
+    for path in ('folder', 'file/a.txt'):
+        with pytest.raises(FileNotWrittenError, match=f'{path} was not written'):
+            write_atomically(tmp_path / path, b'new')
+    with pytest.raises(FileNotWrittenError, match='no plain file'):
+        write_atomically('/dev/null', b'new')
+    assert not os.path.isfile('/dev/null')
+    assert (tmp_path / 'file').read_bytes() == b'old'
+
+
 def test_a_writer_that_takes_a_name(tmp_path):
     path = tmp_path / 'sub' / 'clip.mp4'
     with path_atomically(path) as partial:

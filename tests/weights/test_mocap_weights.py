@@ -8,15 +8,16 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 import mmssm
-from mmssm.apis import build_from_checkpoint, load_checkpoint
+from mmssm.apis import build_from_checkpoint, find_model
 
 WEIGHTS = [
     Path(mmssm.__file__).parent / 'weights' / f'{name}.safetensors'
-    for name in ('posemamba-mocap-27frm', 'posemamba-mocap-causal-27frm')
+    for name in (
+        'posemamba-mocap-27frm',
+        'posemamba-mocap-causal-27frm',
+        'sasmamba-mocap-causal-27frm',
+    )
 ]
-CONFIG_FOLDER = (
-    Path(__file__).resolve().parents[2] / 'configs/body_3d_keypoint/posemamba/mocap'
-)
 
 
 def evaluate(model, config):
@@ -33,12 +34,15 @@ def evaluate(model, config):
 def test_shipped_weights_have_the_error_that_their_log_ends_with(weights):
     log = weights.with_suffix('.txt').read_text()
     recorded = dict(re.findall(r'(?<=\s)([\w-]+): (\d+\.\d+)', log.splitlines()[-1]))
-    _, meta = load_checkpoint(weights)
-    config = Config.fromfile(CONFIG_FOLDER / meta['config'])
+    entry = find_model(weights.stem)
+    assert entry.weights == weights
+    config = Config.fromfile(entry.config)
     with DefaultScope.overwrite_default_scope('mmpose'):
         metrics = evaluate(build_from_checkpoint(weights), config)
     for error in ('MPJPE', 'P-MPJPE', 'MPJPE_Walk'):
         assert metrics[error] == pytest.approx(float(recorded[error]), abs=0.1)
+    for error, printed in entry.metrics.items():
+        assert metrics[error] == pytest.approx(printed, abs=0.1)
 
 
 @pytest.mark.parametrize('weights', WEIGHTS, ids=lambda path: path.stem)

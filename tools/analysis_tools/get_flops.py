@@ -10,13 +10,16 @@ import argparse
 import sys
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmpose.registry import MODELS
 from torch import nn
 
 import mmssm.registry  # noqa: F401
+from mmssm.apis.catalog import resolve_config
 from mmssm.apis.complexity import Complexity, count, profiler_count
 from mmssm.apis.speed import EstimatorNetwork
+from mmssm.engine import preflight
+from mmssm.engine.cli import messages_for_users
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file of the model')
+    parser.add_argument('config', help='config file, or name of a model')
     parser.add_argument(
         '--device',
         default='cpu',
@@ -114,7 +117,8 @@ def main() -> None:
         sys.exit(
             f'error: --device {args.device}, but PyTorch finds no CUDA device here'
         )
-    config = Config.fromfile(args.config)
+    with messages_for_users():
+        config = preflight.read_config(str(resolve_config(args.config)))
     config.merge_from_dict(args.cfg_options)
     with torch.device(args.device):
         model = EstimatorNetwork(MODELS.build(config.model)).eval()

@@ -109,7 +109,9 @@ def sample_of(config: Config, number: int, model: nn.Module) -> tuple[Tensor, di
     inputs = model.data_preprocessor(batch, training=False)['inputs']
     if not isinstance(inputs, Tensor):
         inputs = torch.stack(list(inputs))
-    return inputs, dataset.metainfo
+    # a causal lifter is validated on whole videos, filled up at their ends
+    frames = getattr(model.backbone, 'num_frames', None)
+    return inputs[:, :frames], dataset.metainfo
 
 
 def picture(found: ScanMap, inputs: Tensor, meta: dict) -> NDArray[np.uint8]:

@@ -3,10 +3,11 @@
 Results are a list of people, each with ``image_id``, ``keypoints`` as ``[x, y, score,
 ...]`` and perhaps ``bbox`` as ``[x, y, width, height]`` and ``track_id``. Annotations
 name images with sizes; a joint's third number is 0 where it is not labelled.
+COCO-WholeBody has the joints of feet, face and hands in lists of their own.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,11 @@ from mmssm.inputs.formats.rows import (
     read_whole,
 )
 from mmssm.inputs.frames import natural_order
-from mmssm.structures.joint_sets import joint_set_of
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.annotation_files import require_keys, require_list
+
+_PARTS = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
+"""COCO-WholeBody's lists, in the order of its 133 joints."""
 
 
 def read(
@@ -84,7 +87,7 @@ def make_contents(
         zip(entries, frames, numbers, strict=True)
     ):
         where = f'entry {place} (image {entry["image_id"]})'
-        keypoints, scores = read_flat(path, where, entry['keypoints'])
+        keypoints, scores = read_flat(path, where, _joints(path, where, entry))
         box = entry.get('bbox', entry.get('box'))
         bbox = None if box is None else read_box(path, where, box, has_size=True)
         rows.append(Row(frame, number, keypoints, scores, bbox, where))
@@ -93,9 +96,13 @@ def make_contents(
 
 
 def read_number(path: str, place: int, entry: Mapping, key: str) -> int | None:
-    """The number of a track, which may stand in a list of its own."""
+    """The number of a track.
+
+    AlphaPose writes lists of them, of all the boxes that it took for one person; the
+    first is taken.
+    """
     number = entry.get(key)
-    while isinstance(number, list) and len(number) == 1:
+    while isinstance(number, list) and number:
         number = number[0]
     if number is None:
         return None
@@ -121,11 +128,10 @@ def read_annotations(path: str, data: Mapping) -> Contents:
     frames = {str(image['id']): frame for frame, image in enumerate(images)}
     entries = require_list(path, 'annotations', data['annotations'])
     rows = [_annotation(path, place, one, frames) for place, one in enumerate(entries)]
-    names = _category_names(data)
     return Contents(
         rows,
         num_frames=len(images),
-        joint_set=joint_set_of(names) if names else None,
+        joint_names=_category_names(data),
         image_size=_common_size(path, images),
     )
 
@@ -140,11 +146,21 @@ def _annotation(path: str, place: int, entry: Any, frames: dict[str, int]) -> Ro
             'its images'
         )
     number = read_number(path, place, entry, 'track_id')
-    keypoints, flags = read_flat(path, where, entry['keypoints'], highest=2)
+    joints = _joints(path, where, entry)
+    keypoints, flags = read_flat(path, where, joints, highest=2)
     box = entry.get('bbox')
     bbox = None if box is None else read_box(path, where, box, has_size=True)
-    labelled = (flags > 0).astype(np.float32)
-    return Row(frame, number, keypoints, labelled, bbox, where)
+    # 1 is labelled and hidden, 2 visible; some tools write scores
+    return Row(frame, number, keypoints, flags.clip(max=1), bbox, where)
+
+
+def _joints(path: str, where: str, entry: Mapping) -> Any:
+    """The numbers of a person's joints, of COCO-WholeBody's parts together."""
+    if not any(part in entry for part in _PARTS[1:]):
+        return entry['keypoints']
+    require_keys(path, where, entry, _PARTS)
+    lists = [require_list(path, f'{part} of {where}', entry[part]) for part in _PARTS]
+    return [value for values in lists for value in values]
 
 
 def _common_size(path: str, images: list[Mapping]) -> tuple[int, int] | None:
@@ -174,7 +190,7 @@ def _category_names(data: Mapping) -> list[str]:
     return names if isinstance(names, list) else []
 
 
-def write(sequence: KeypointSequence) -> bytes:
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
     """The sequence as results: ``image_id`` is the number of the frame."""
     entries = []
     for track, row, frame in in_order(sequence):
@@ -187,7 +203,7 @@ def write(sequence: KeypointSequence) -> bytes:
         if track.bboxes is not None:
             entry['bbox'] = box_with_size(track.bboxes[row])
         entries.append(entry)
-    return json.dumps(entries).encode()
+    yield json.dumps(entries).encode()
 
 
 def in_order(sequence: KeypointSequence) -> list[tuple[KeypointTrack, int, int]]:

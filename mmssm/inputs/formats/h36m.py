@@ -10,6 +10,7 @@ Some demos fill such files with left and right swapped; see
 """
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +51,11 @@ def read(path: str) -> Contents:
             places, scores = joints[:, :2], joints[:, 2]
             scores = np.where(np.isnan(places).any(-1), 0, scores)
             keypoints, scores = read_pairs(path, where, places, scores)
-            if (scores > 0).any():
-                rows.append(Row(frame, number, keypoints, scores, None, where))
+            rows.append(Row(frame, number, keypoints, scores, None, where))
     return Contents(
         rows,
         num_frames=values.shape[1],
-        joint_set='h36m',
+        joint_names=h36m.JOINT_NAMES,
         image_size=_image_size(path, arrays.get('image_size')),
         fps=_fps(path, arrays.get('fps')),
     )
@@ -105,7 +105,7 @@ def _fps(path: str, fps: NDArray | None) -> float | None:
     return float(fps)
 
 
-def write(sequence: KeypointSequence) -> bytes:
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
     """The sequence as ``.npz``, brought to Human3.6M's joints."""
     sequence = to_h36m(sequence)
     shape = (len(sequence.tracks), sequence.num_frames, h36m.NUM_JOINTS, 3)
@@ -121,4 +121,4 @@ def write(sequence: KeypointSequence) -> bytes:
         image_size=np.array(sequence.image_size, np.int64),
         fps=np.float64(sequence.fps),
     )
-    return file.getvalue()
+    yield file.getvalue()

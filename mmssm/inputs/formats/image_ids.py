@@ -35,7 +35,7 @@ def frames_of(
 
     Raises:
         KeypointFileError: An id is none of the images, has no number, or the numbers
-            lie too far apart to be those of frames.
+            lie too far apart or are too few to be those of frames.
     """
     if images is not None:
         places = {_stem(one): place for place, one in enumerate(images)}
@@ -49,6 +49,7 @@ def frames_of(
     numbers = [_number(path, place, one) for place, one in enumerate(ids)]
     if not numbers:
         return []
+    _check_unique(path, ids, numbers)
     low = min(numbers)
     bare = all(isinstance(one, str) and Path(one).stem.isdigit() for one in ids)
     start = first_image
@@ -74,6 +75,17 @@ def frames_of(
             'of the images in order'
         )
     return [number - start for number in numbers]
+
+
+def _check_unique(path: str, ids: Sequence[Any], numbers: list[int]) -> None:
+    names: dict[int, Any] = {}
+    for one, number in zip(ids, numbers, strict=True):
+        other = names.setdefault(number, one)
+        if _stem(other) != _stem(one):
+            raise KeypointFileError(
+                f'{path}: the images {other!r} and {one!r} have the number {number} '
+                'both; pass images=[...], the ids of the images in order'
+            )
 
 
 def _stem(image_id: Any) -> str:

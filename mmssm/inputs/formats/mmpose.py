@@ -7,12 +7,13 @@ and, as an addition of this package and of trackers, ``track_id``.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmssm.inputs.formats.image_ids import frames_of
 from mmssm.inputs.formats.rows import (
     SOURCE,
     WHAT,
@@ -24,8 +25,8 @@ from mmssm.inputs.formats.rows import (
     read_whole,
 )
 from mmssm.inputs.frames import natural_order
-from mmssm.structures.joint_sets import get_joint_set, joint_set_of
-from mmssm.structures.tracks import KeypointSequence
+from mmssm.structures.joint_sets import get_joint_set
+from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.annotation_files import read_json, require_keys, require_list
 
 
@@ -70,52 +71,66 @@ def read(path: str, data: Any) -> Contents:
     return Contents(
         rows,
         num_frames=max(frames, default=-1) + 1,
-        joint_set=_joint_set(meta),
+        joint_names=_joint_names(meta),
         image_size=_image_size(path, meta),
         fps=_fps(path, meta),
     )
 
 
-def read_folder(folder: Path) -> Contents:
-    """Reads the files of images, one each, in natural order.
+def read_folder(folder: Path, images: Sequence[str | int] | None) -> Contents:
+    """Reads the files of images, one each.
+
+    Args:
+        folder: Where they are.
+        images: Names of the clip's images in order, if known; else the files in natural
+            order are the frames.
 
     Raises:
-        ValueError: There is none, or one does not hold.
+        ValueError: There is none, or one does not hold or is of no image.
     """
     files = sorted(folder.glob('*.json'), key=lambda file: natural_order(file.name))
     if not files:
         raise KeypointFileError(f'{folder} holds no .json file')
+    frames = list(range(len(files)))
+    if images is not None:
+        frames = frames_of(str(folder), [file.stem for file in files], images, None)
     rows = []
-    for frame, file in enumerate(files):
+    for frame, file in zip(frames, files, strict=True):
         people = require_list(str(file), 'it', read_json(str(file), WHAT, SOURCE))
         for index, person in enumerate(people):
             rows.append(_row(str(file), f'instance {index}', frame, person))
-    return Contents(rows, num_frames=len(files))
+    return Contents(rows, num_frames=len(files if images is None else images))
 
 
-def write(sequence: KeypointSequence) -> bytes:
-    """The sequence as a demo of MMPose would write it, with frames from 0."""
+def write(sequence: KeypointSequence) -> Iterator[bytes]:
+    """The sequence as a demo of MMPose would write it, with frames from 0.
+
+    Frame by frame: lists of numbers take many times the room of the tracks.
+    """
     joints = get_joint_set(sequence.joint_set)
-    frames = []
-    for frame in range(sequence.num_frames):
-        people = []
-        for track, row in sequence.people_in(frame):
-            person: dict[str, Any] = {
-                'track_id': int(track.track_id),
-                'keypoints': np.nan_to_num(track.keypoints[row]).tolist(),
-                'keypoint_scores': track.scores[row].tolist(),
-            }
-            if track.bboxes is not None:
-                person['bbox'] = [track.bboxes[row].tolist()]
-            people.append(person)
-        frames.append({'frame_id': frame, 'instances': people})
     meta = {
         'dataset_name': joints.name,
         'keypoint_id2name': dict(enumerate(joints.joint_names)),
         'image_size': list(sequence.image_size),
         'fps': sequence.fps,
     }
-    return json.dumps({'meta_info': meta, 'instance_info': frames}).encode()
+    yield f'{{"meta_info": {json.dumps(meta)}, "instance_info": ['.encode()
+    for frame in range(sequence.num_frames):
+        people = [_instance(track, row) for track, row in sequence.people_in(frame)]
+        text = json.dumps({'frame_id': frame, 'instances': people})
+        yield (f', {text}' if frame else text).encode()
+    yield b']}'
+
+
+def _instance(track: KeypointTrack, row: int) -> dict[str, Any]:
+    person: dict[str, Any] = {
+        'track_id': int(track.track_id),
+        'keypoints': np.nan_to_num(track.keypoints[row]).tolist(),
+        'keypoint_scores': track.scores[row].tolist(),
+    }
+    if track.bboxes is not None:
+        person['bbox'] = [track.bboxes[row].tolist()]
+    return person
 
 
 def _row(path: str, where: str, frame: int, person: Any) -> Row:
@@ -135,11 +150,11 @@ def _row(path: str, where: str, frame: int, person: Any) -> Row:
     return Row(frame, number, keypoints, scores, bbox, where)
 
 
-def _joint_set(meta: Mapping) -> str | None:
+def _joint_names(meta: Mapping) -> list[str] | None:
     names = meta.get('keypoint_id2name')
     if not isinstance(names, Mapping) or not all(str(key).isdigit() for key in names):
         return None
-    return joint_set_of([names[key] for key in sorted(names, key=int)])
+    return [str(names[key]) for key in sorted(names, key=int)]
 
 
 def _image_size(path: str, meta: Mapping) -> tuple[int, int] | None:

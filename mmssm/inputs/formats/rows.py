@@ -1,5 +1,6 @@
 """People as keypoint files list them, one at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,14 +55,14 @@ class Contents:
     Attributes:
         rows: Its people.
         num_frames: Frames that it tells of.
-        joint_set: Name of its joint set.
+        joint_names: Names of its joints.
         image_size: ``(width, height)`` in pixels.
         fps: Frames per second.
     """
 
     rows: list[Row]
     num_frames: int
-    joint_set: str | None = None
+    joint_names: Sequence[str] | None = None
     image_size: tuple[int, int] | None = None
     fps: float | None = None
 

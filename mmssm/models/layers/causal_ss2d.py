@@ -133,7 +133,7 @@ class CausalSS2D(nn.Module):
             return self.conv(x)
         x = torch.cat([state.past.to(x.dtype), x], dim=2)
         # A view would keep all frames of the piece in memory.
-        state.past = x[:, :, -self.past_frames :].clone()
+        state.past = x[:, :, -self.past_frames :].to(state.past.dtype, copy=True)
         return self.conv(x)
 
     def extra_repr(self) -> str:

@@ -8,6 +8,7 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/util/shim_utils.h>
 
 #include <optional>
 #include <vector>
@@ -37,7 +38,7 @@ class CudaCall {
 #if !defined(MMSSM_EMULATED)
     where_.device = like.get_device_index();
     guard_.emplace(where_.device);
-    STABLE_TORCH_ERROR_CODE_CHECK(
+    TORCH_ERROR_CODE_CHECK(
         aoti_torch_get_current_cuda_stream(where_.device, &where_.stream));
 #endif
     // PyTorch gives memory to others on this stream only, so that it may go before

@@ -131,6 +131,9 @@ class _LiftingPainter:
         for one in there:
             pixels = one.person.keypoints[one.rows[number]]
             one.draw(flat, (pixels + 0.5) * self.scale - 0.5, number)
+        if len(self.figures) > 1:
+            for one in there:
+                one.write_name(flat, number, self.scale)
         for one in sorted(there, key=lambda one: one.depth(number), reverse=True):
             one.draw(solid, one.seen[one.rows[number], :, :2], number)
         _write(flat, f'frame {number}')
@@ -182,6 +185,15 @@ class _Figure:
                 image, points[joint], radius, (40, 40, 40), 1, cv2.LINE_AA, _SHIFT
             )
 
+    def write_name(self, image: NDArray[np.uint8], number: int, scale: float) -> None:
+        """Writes the person's number over the head, as pages do."""
+        joints = self.person.keypoints[self.rows[number]]
+        joints = joints[np.isfinite(joints).all(-1)]
+        if len(joints):
+            x, y = joints[joints[:, 1].argmin()] * scale
+            above = (x, y - 0.03 * len(image))
+            _write_outlined(image, str(self.person.track_id), above)
+
 
 class _Stage:
     """The box of the 3D panel, drawn by matplotlib once for all frames.
@@ -199,7 +211,10 @@ class _Stage:
         figure = Figure(figsize=(_INCHES, _INCHES), dpi=edge / _INCHES)
         figure.subplots_adjust(-0.01, 0.03, 0.93, 1.0)
         self._axes = cast(Axes3D, figure.add_subplot(projection='3d'))
-        prepare_axes_3d(self._axes, cube_around(points), azimuth, elevation)
+        cube = cube_around(points)
+        # people stand on the ground, rather than hover in the middle of the box
+        cube[2] += np.nanmin(points[:, 2]) - cube[2, 0]
+        prepare_axes_3d(self._axes, cube, azimuth, elevation)
         picture = render(figure)[..., ::-1]
         self._height = len(picture)
         self.background = cv2.resize(np.ascontiguousarray(picture), (edge, edge))
@@ -296,6 +311,17 @@ def _write(image: NDArray[np.uint8], text: str) -> None:
     image[rows - height - below - 12 : rows, : width + 16] //= 3
     place = (8, rows - below - 6)
     cv2.putText(image, text, place, font, scale, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def _write_outlined(
+    image: NDArray[np.uint8], text: str, centre: tuple[float, float]
+) -> None:
+    """Writes in white with a dark edge, centred."""
+    scale, font = len(image) / 900, cv2.FONT_HERSHEY_SIMPLEX
+    (width, _), _ = cv2.getTextSize(text, font, scale, 2)
+    x, y = np.clip([centre[0] - width / 2, centre[1]], -9999, 9999).astype(int).tolist()
+    for ink, thick in (((40, 40, 40), 5), ((255, 255, 255), 2)):
+        cv2.putText(image, text, (x, y), font, scale, ink, thick, cv2.LINE_AA)
 
 
 def _bgr(color: str) -> tuple[int, int, int]:

@@ -21,11 +21,9 @@ from .page import (
     source_name,
     write_page,
 )
-from .palette import FINGER_COLORS, track_color
+from .palette import FINGER_COLORS, OTHER, track_color
 from .pictures import PictureStrip, Video, read_frames
 from .results import Hand, HandMeshes, require
-
-SCRIPTS = ('core.js', 'space.js', 'mesh.js', 'hands.js')
 
 _HAND_SIZE = 0.2
 """Metres: what the view shows where there is no hand."""
@@ -91,7 +89,7 @@ def write_hand_page(
     write_page(
         path,
         title or source_name(result.source),
-        SCRIPTS,
+        ('mesh.js', 'hands.js'),
         () if video is None else strip.encode(read_frames(video)),
         data,
     )
@@ -144,18 +142,27 @@ def _data(
     shown = result.frames[::stride]
     shown_other = () if other is None else other.frames[::stride]
     columns = all_columns([*shown, *shown_other])
-    spacing = 1.15 * _reach(shown)
+    spacing = 1.15 * _reach([*shown, *shown_other])
     pitch = spacing * (1 if other is None else 2)
     middle = (len(columns) - 1) / 2
     offsets = [np.array([(n - middle) * pitch, 0, 0]) for n in range(len(columns))]
     where = dict(zip(columns, offsets, strict=True))
+    # beside one another, ours stand half a hand to the left, the others' to the right
+    shifts = (0.0,) if other is None else (-spacing / 2, spacing / 2)
     points = [
-        _from_wrist(one, one.vertices)[None] + where[column]
-        for hands in shown
+        _from_wrist(one, one.vertices)[None] + where[column] + [shift, 0, 0]
+        for shift, frames in zip(shifts, (shown, shown_other), strict=False)
+        for hands in frames
         for column, one in zip(columns_of(hands), hands, strict=True)
     ]
     data: dict[str, Any] = {
         'subtitle': _subtitle(result, other),
+        'legend': [
+            {'name': name[:-1].replace('_', ' '), 'color': color}
+            for name, color in zip(
+                hand_joints.JOINT_NAMES[1::4], FINGER_COLORS, strict=True
+            )
+        ],
         'notes': _notes(result, other, strip, stride),
         'count': len(shown),
         'total': len(result.frames),
@@ -180,6 +187,9 @@ def _data(
             }
             for number, column in enumerate(columns)
         ],
+        'flat_title': 'Over the image' if strip.frames else 'In the image',
+        'solid_title': '3D, metres from the wrist',
+        'origin': 'wrist',
         'spacing': round(spacing, 4),
         'limits': scene_limits(points, _HAND_SIZE),
         'hands': _pack_hands(shown, columns),
@@ -187,9 +197,10 @@ def _data(
         'error': None,
     }
     if other is not None:
-        curve = hand_errors(result, other)[::stride]
+        curve = hand_errors(result, other)
         data['other'] = _pack_hands(shown_other, columns)
-        data['error'] = pack(curve, 'float32')
+        data['error'] = pack(curve[::stride], 'float32')
+        data['legend'].append({'name': _name(result, other), 'color': OTHER})
         data['error_label'] = 'MPJPE of each frame, wrists aligned'
         data['notes'].insert(0, error_note(curve, 'hands'))
     return data
@@ -281,7 +292,5 @@ def _notes(
         'wrist. Hands stand next to one another, not where they are in the scene.'
     )
     if stride > 1:
-        notes.append(
-            f'To bound the size of the page, only every {stride}. frame is shown.'
-        )
+        notes.append(f'To bound the size of the page, one frame in {stride} is shown.')
     return notes + (strip.notes() if strip.frames else [])

@@ -16,12 +16,10 @@ from .page import (
     source_name,
     write_page,
 )
-from .palette import body_skeleton, is_left, track_color
+from .palette import OTHER, body_skeleton, is_left, side_legend, track_color
 from .pictures import PictureStrip, Video, read_frames
 from .placing import joints_in_scene, place_people
 from .results import Lifting, Person, require
-
-SCRIPTS = ('core.js', 'space.js', 'lifting.js')
 
 
 def write_lifting_page(
@@ -41,7 +39,7 @@ def write_lifting_page(
     With ``other`` (ground truth, or another model's result) both are drawn over one
     another and the error of every frame stands above the scrubber: MPJPE after
     moving both roots onto one another, millimetres, mean over joints and then over
-    the people that both have.
+    the people that both have. Whom only ``other`` has is drawn in its grey.
 
     Args:
         path: The file, written whole or not at all.
@@ -77,7 +75,7 @@ def write_lifting_page(
     write_page(
         path,
         title or source_name(result.source),
-        SCRIPTS,
+        ('lifting.js',),
         () if video is None else strip.encode(read_frames(video)),
         data,
     )
@@ -92,7 +90,7 @@ def _check_comparable(result: Lifting, other: Lifting) -> None:
             f'{sorted(set(ours) ^ set(theirs)) or "the same in another order"}'
         )
     tracks = [{person.track_id for person in one.persons} for one in (result, other)]
-    if result.persons and not tracks[0] & tracks[1]:
+    if all(tracks) and not tracks[0] & tracks[1]:
         raise ValueError(
             'people are matched by track_id, and no number is in both results: '
             f'{sorted(tracks[0])} and {sorted(tracks[1])}. Give the people of one '
@@ -102,12 +100,14 @@ def _check_comparable(result: Lifting, other: Lifting) -> None:
 
 def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
     """What the page's script reads."""
-    persons = list(result.persons)
+    lone = () if other is None else _missing_in(result, other)
+    persons = [*result.persons, *lone]
     skeleton = body_skeleton(result.joint_names, result.skeleton_links)
     placing = place_people(persons, room=1 if other is None else 2)
-    counterparts = _counterparts(result, other)
+    order = {slot: lane for lane, slot in enumerate(dict.fromkeys(placing.slots))}
     data: dict[str, Any] = {
         'subtitle': _subtitle(result, other),
+        'legend': side_legend(skeleton, len(persons)),
         'notes': _notes(result, other, strip, placing.placed),
         'count': result.num_frames,
         'total': result.num_frames,
@@ -131,33 +131,44 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
             if placing.placed
             else None
         ),
-        'placed': placing.placed,
+        'flat_title': '2D joints over the video' if strip.frames else '2D joints',
         'solid_title': '3D joints, metres',
-        'compared': other is not None,
-        'people': [],
+        'origin': 'root',
+        'people': [
+            _pack_person(person)
+            | {
+                'name': f'person {person.track_id}',
+                'color': track_color(number),
+                'lane': order[placing.slots[number]],
+                'offset': to_float_list(placing.offsets[number]),
+                'grey': number >= len(result.persons),
+            }
+            for number, person in enumerate(persons)
+        ],
     }
+    if other is not None:
+        _add_other(data, result, other)
+    return data
+
+
+def _add_other(data: dict[str, Any], result: Lifting, other: Lifting) -> None:
+    """Adds what is compared, and the errors."""
+    name = _name(result, other)
+    theirs = {person.track_id: person for person in other.persons}
     errors = []
-    for number, person in enumerate(persons):
-        packed = _pack_person(person, number) | {
-            'offset': to_float_list(placing.offsets[number])
-        }
-        match = counterparts.get(person.track_id)
+    for person, packed in zip(result.persons, data['people'], strict=False):
+        match = theirs.get(person.track_id)
         if match is not None:
+            packed['other'] = _pack_body(match)
             error = frame_errors(person, match, int(result.root))
             errors.append((np.asarray(person.frames), error))
-            packed |= {
-                'other': _pack_other(match),
-                'error': pack(error, 'float32'),
-            }
-        data['people'].append(packed)
-    if other is not None:
-        curve = mean_over_people(errors, result.num_frames)
-        data['error'] = pack(curve, 'float32')
-        data['error_label'] = 'MPJPE of each frame, roots aligned'
-        data['notes'].insert(
-            0, error_note(curve, plural(len(errors), 'person', 'people'))
-        )
-    return data
+    for packed in data['people'][len(result.persons) :]:
+        packed |= {'name': f'{packed["name"]}, {name}', 'color': OTHER}
+    curve = mean_over_people(errors, result.num_frames)
+    data['error'] = pack(curve, 'float32')
+    data['error_label'] = 'MPJPE of each frame, roots aligned'
+    data['legend'].append({'name': name, 'color': OTHER})
+    data['notes'].insert(0, error_note(curve, plural(len(errors), 'person', 'people')))
 
 
 def _name(result: Lifting, other: Lifting) -> str:
@@ -187,9 +198,18 @@ def _notes(
         lone = [one.track_id for one in result.persons if one.track_id not in theirs]
         if lone:
             notes.append(f'{name} has no person of track {lone}.')
-        ours = {person.track_id for person in result.persons}
-        if theirs - ours:
-            notes.append(f'{name} also has track {sorted(theirs - ours)}, not shown.')
+        more = [one.track_id for one in _missing_in(result, other)]
+        if more:
+            notes.append(f'Only {name} has track {more}: drawn in its grey.')
+        seen = [
+            describe_frames(one.num_frames, one.fps, one.image_size)
+            for one in (result, other)
+        ]
+        if seen[0] != seen[1]:
+            notes.append(
+                f'{name} is of {seen[1]}. Frames are compared by their number: are '
+                'both of the same video?'
+            )
     if not result.persons:
         notes.append('Nobody was found.')
     notes.append(
@@ -208,31 +228,26 @@ def _notes(
     return notes + (strip.notes() if strip.frames else [])
 
 
-def _counterparts(result: Lifting, other: Lifting | None) -> dict[int, Person]:
-    if other is None:
-        return {}
-    wanted = {person.track_id for person in result.persons}
-    return {one.track_id: one for one in other.persons if one.track_id in wanted}
+def _missing_in(result: Lifting, other: Lifting) -> list[Person]:
+    """The people whom only the other result has."""
+    ours = {person.track_id for person in result.persons}
+    return [one for one in other.persons if one.track_id not in ours]
 
 
-def _pack_other(person: Person) -> dict[str, Any]:
-    """What is drawn of a person to compare with."""
+def _pack_body(person: Person) -> dict[str, Any]:
+    """What is drawn of a person in 3D."""
+    root = person.root_position
     return {
         'frames': pack(person.frames, 'int32'),
         'joints_3d': pack(person.keypoints_3d, 'float32'),
+        'root': None if root is None else pack(root, 'float32'),
     }
 
 
-def _pack_person(person: Person, number: int) -> dict[str, Any]:
-    root = person.root_position
-    return {
-        'name': f'person {person.track_id}',
-        'color': track_color(number),
-        'frames': pack(person.frames, 'int32'),
+def _pack_person(person: Person) -> dict[str, Any]:
+    return _pack_body(person) | {
         'keypoints': pack(person.keypoints, 'float32'),
         'scores': pack(person.keypoint_scores, 'float32'),
-        'joints_3d': pack(person.keypoints_3d, 'float32'),
-        'root': None if root is None else pack(root, 'float32'),
         'filled': pack(person.filled, 'uint8'),
         'filled_joints': pack(person.filled_joints, 'uint8'),
     }

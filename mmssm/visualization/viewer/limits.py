@@ -17,8 +17,8 @@ def scene_limits(points: list[NDArray], size: float) -> dict[str, Any]:
         size: Of one of them, metres: the scene where there are no points.
 
     Returns:
-        Lowest and highest corner, height of the ground (y, downwards), and ends along
-        x and z and step of the grid on it, metres.
+        Lowest and highest corner of what is to be in sight, height of the ground (y,
+        downwards), and ends along x and z and step of the grid on it, metres.
     """
     known = finite_points(
         np.concatenate([p.reshape(-1, 3) for p in points] or [np.empty((0, 3))])
@@ -33,9 +33,13 @@ def scene_limits(points: list[NDArray], size: float) -> dict[str, Any]:
     floor = floor[np.isfinite(floor)]
     # one frame that is wrong must not sink the ground
     ground = float(np.percentile(floor, 98)) if len(floor) else float(high[1])
-    high[1] = max(high[1], ground)
+    # room below for the ground's near edge and its numbers
+    high[1] = max(high[1], ground) + 0.15 * size
+    centre, half = (low + high) / 2, (high - low) / 2
+    half[[0, 2]] = np.maximum(half[[0, 2]], 0.42 * size)
+    low, high = centre - half, centre + half
     # the ground under one who stands still is as wide as he is tall
-    centre, half = (low + high) / 2, np.maximum((high - low) / 2, 0.5 * size)
+    half = np.maximum(half, 0.5 * size)
     step = _grid_step(2 * float(max(half[0], half[2])))
     grid = [
         to_float_list(
@@ -50,8 +54,8 @@ def scene_limits(points: list[NDArray], size: float) -> dict[str, Any]:
         for a in (0, 2)
     ]
     return {
-        'low': to_float_list([grid[0][0], low[1], grid[1][0]]),
-        'high': to_float_list([grid[0][1], high[1], grid[1][1]]),
+        'low': to_float_list(low),
+        'high': to_float_list(high),
         'ground': round(ground, 4),
         'step': step,
         'grid': grid,

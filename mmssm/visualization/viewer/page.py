@@ -15,6 +15,7 @@ from mmssm.utils.whole_files import open_atomically
 from .packing import json_in_html
 
 _ASSETS = resources.files(__package__) / 'assets'
+_SCRIPTS = ('core.js', 'player.js', 'timeline.js', 'space.js', 'page.js')
 
 IMAGES_PER_SECOND = 2.0
 """How fast images that are no video are shown after one another."""
@@ -35,7 +36,7 @@ def write_page(
     Args:
         path: The HTML file; its folder is made if need be.
         title: Heading.
-        scripts: Names of the script files, in order.
+        scripts: Names of the script files of this kind of page, in order.
         pictures: Base64 texts.
         data: Called once all pictures are written: what the scripts read.
 
@@ -44,10 +45,10 @@ def write_page(
     """
     before, after = _asset('page.html').split('$pictures')
     style = _asset('page.css')
-    script = '\n'.join(_asset(name) for name in scripts)
+    script = '\n'.join(_asset(name) for name in (*_SCRIPTS, *scripts))
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
-        f'script-src {_hash(script)}'
+        f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
     head = Template(before).substitute(
         title=html.escape(title),

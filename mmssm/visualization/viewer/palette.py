@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mmssm.visualization.scene import LEFT, Skeleton
+from mmssm.visualization.scene import CENTRE, LEFT, RIGHT, Skeleton
 
 TRACK_COLORS = (
     '#2f6fb7',
@@ -18,6 +18,9 @@ TRACK_COLORS = (
 
 FINGER_COLORS = ('#c0415f', '#b8860b', '#2e8b57', '#2f6fb7', '#a0489c')
 """Thumb to little finger."""
+
+OTHER = '#8b929c'
+"""Of what a result is compared with."""
 
 
 def track_color(number: int) -> str:
@@ -49,6 +52,18 @@ def body_skeleton(names: Sequence[str], links: Sequence[tuple[int, int]]) -> Ske
 def is_left(skeleton: Skeleton) -> list[bool]:
     """Which links are of the left side."""
     return [color == LEFT for color in skeleton.colors]
+
+
+def side_legend(skeleton: Skeleton, count: int) -> list[dict[str, str]]:
+    """What the colours of links mean, as :func:`link_colors` gives them."""
+    if count > 1:
+        return [{'name': 'left side paler'}] if LEFT in skeleton.colors else []
+    sides = {'left': LEFT, 'right': RIGHT, 'middle': CENTRE}
+    return [
+        {'name': name, 'color': color}
+        for name, color in sides.items()
+        if color in skeleton.colors
+    ]
 
 
 def link_colors(skeleton: Skeleton, number: int, count: int) -> list[str]:

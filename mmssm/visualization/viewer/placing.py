@@ -1,5 +1,6 @@
 """Where people stand in a scene."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from .limits import finite_points
 from .results import Person
+
+_LONGEST_ROW = 6
 
 _TALL = 1.7
 """Metres: a body where none is known."""
@@ -23,16 +26,19 @@ class Placing:
         offsets: ``(3,)`` of each person, metres: where the root stands.
         placed: Whether all roots have been estimated, so that people can stand
             where they were instead.
+        slots: Number of each person's place from the left; people who are never
+            there together may share one.
     """
 
     size: float
     spacing: float
     offsets: list[NDArray[np.float64]]
     placed: bool
+    slots: list[int]
 
 
 def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
-    """Sets people up side by side.
+    """Sets people up side by side; many in rows behind one another.
 
     Args:
         persons: Who.
@@ -41,12 +47,17 @@ def place_people(persons: Sequence[Person], room: int = 1) -> Placing:
     size = _body_size(persons)
     spacing = max(map(_width, persons), default=0.0) + 0.15 * size
     slots = _from_left_to_right(persons, assign_slots(persons))
-    middle = max(slots, default=0) / 2
+    count = max(slots, default=0) + 1
+    wide = count if count <= _LONGEST_ROW else math.ceil(math.sqrt(2 * count))
+    step = np.array([room * spacing, 0.0, 1.5 * spacing])
+    places = [np.array([slot % wide, 0, slot // wide]) for slot in slots]
+    middle = np.array([(wide - 1) / 2, 0, (count - 1) // wide / 2])
     return Placing(
         size,
         spacing,
-        [np.array([(slot - middle) * room * spacing, 0.0, 0.0]) for slot in slots],
+        [(place - middle) * step for place in places],
         bool(persons) and all(one.root_position is not None for one in persons),
+        slots,
     )
 
 

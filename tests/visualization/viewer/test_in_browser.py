@@ -13,7 +13,7 @@ from mmssm.structures import h36m
 from mmssm.visualization.scene import LEFT, RIGHT
 from mmssm.visualization.viewer import write_hand_page, write_lifting_page
 from mmssm.visualization.viewer.comparison import frame_errors
-from mmssm.visualization.viewer.palette import rgb, track_color
+from mmssm.visualization.viewer.palette import OTHER, rgb, track_color
 
 NOTHING = '\N{EN DASH}'
 REFERENCE = Path(__file__).with_name('walk_seen_from_the_start.png')
@@ -158,8 +158,9 @@ def test_pictures_and_joints_are_of_the_same_frame(opened, walk):
 def test_missing_pictures_are_told(opened, walk):
     page = opened(write_lifting_page, walk, viewer.colored_video(5))
     page.choose('#scrub', '9')
+    page.wait('document.getElementById("flat-note").textContent !== ""')
     assert page.text('#flat-note') == 'picture of frame 4'
-    assert '7 pictures are missing' in page.text('#notes')
+    assert 'Pictures missing: 7' in page.text('#notes')
 
 
 def test_a_click_on_a_joint_picks_its_row(opened, walk):
@@ -209,11 +210,13 @@ def test_joints_are_drawn_where_a_camera_sees_them(opened, walk):
     picture = page.picture('#solid')
     space = page.run('JSON.parse(document.getElementById("data").textContent).limits')
     low, high = np.array(space['low']), np.array(space['high'])
-    target, reach = (low + high) / 2, np.linalg.norm(high - low) / 2
-    field = np.tan(np.radians(17))
-    points = walk.persons[0].keypoints_3d[0] - target
+    (x, y, z), field = (high - low) / 2, np.tan(np.radians(17))
+    across = np.hypot(x, z)
     height, width = picture.shape[:2]
-    scale = height / 2 / field / (points[:, 2:] + 0.97 * reach / field)
+    assert height == width
+    distance = 1.03 * max(across, y) / field + 0.5 * across
+    points = walk.persons[0].keypoints_3d[0] - (low + high) / 2
+    scale = height / 2 / field / (points[:, 2:] + distance)
     pixels = points[:, :2] * scale + [width / 2, height / 2]
     for joint, color in ((2, RIGHT), (12, LEFT)):
         # between the joints, which have a colour of their own
@@ -248,6 +251,7 @@ def test_two_results_are_compared(opened, walk):
     assert cells(page, 'head')[-1] == '50.0'
     assert cells(page, 'root')[-1] == '0.0'
     error = frame_errors(walk.persons[0], person, 0)[1]
+    assert page.text('tfoot td') == shown(error, 1)
     assert f'{error:.1f} mm' in page.text('#notes')
     over = page.picture('#solid')
     page.choose('#choice-other', 'hidden')
@@ -259,6 +263,24 @@ def test_two_results_are_compared(opened, walk):
     place = (left + width * 0.5, top + 0.5 * height)
     page.drag(place, place)
     assert frame_of(page) in (5, 6)
+
+
+def test_whom_only_the_other_has_is_drawn_in_grey(opened, walk):
+    more = viewer.moving_person(2, shift=60)
+    other = viewer.lifting([*walk.persons, more], model='truth')
+    page = opened(write_lifting_page, walk, None, other)
+    page.click('#chips button:nth-child(2)')
+    assert page.text('#chips button:nth-child(2)') == 'person 2, truth'
+    assert cells(page, 'head')[0] == shown(more.keypoints[0, 10, 0], 1)
+    assert cells(page, 'head')[-1] == NOTHING
+    pictures = {panel: page.picture(panel) for panel in ('#flat', '#solid')}
+    page.choose('#choice-other', 'hidden')
+    for panel, shown_before in pictures.items():
+        grey = [
+            close_to(picture, rgb(OTHER)).sum()
+            for picture in (shown_before, page.picture(panel))
+        ]
+        assert grey[0] > grey[1] + 50
 
 
 HOSTILE = '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'

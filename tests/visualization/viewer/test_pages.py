@@ -44,6 +44,7 @@ def test_a_page_is_one_file_that_asks_for_nothing(path, write):
     text = path.read_text()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert policy.endswith("base-uri 'none'; form-action 'none'")
     assert 'unsafe' not in policy
     assert not re.search(r'https?:', text)
     assert re.findall(r'(?:src|href)="([^"]*)"', text) == ['data:,']
@@ -130,7 +131,32 @@ def test_people_whom_the_other_lacks_are_told(path):
     assert ['other' in person for person in data['people']] == [False, True]
     assert any('no person of track [1]' in note for note in data['notes'])
     write_lifting_page(path, other, other=result)
-    assert any('also has track [1], not' in note for note in data_of(path)['notes'])
+    data = data_of(path)
+    assert any('has track [1]: drawn in its grey' in note for note in data['notes'])
+    assert [person['grey'] for person in data['people']] == [False, True]
+    assert data['people'][1]['name'] == 'person 1, posemamba-mocap-27frm'
+
+
+def test_a_result_of_nobody_is_compared(path):
+    somebody, nobody = viewer.lifting([viewer.moving_person()]), viewer.lifting([])
+    write_lifting_page(path, nobody, other=somebody)
+    assert [person['grey'] for person in data_of(path)['people']] == [True]
+    write_lifting_page(path, somebody, other=nobody)
+    assert 'no frame in common' in data_of(path)['notes'][0]
+
+
+def test_results_of_videos_that_differ_are_told(path):
+    result = viewer.lifting([viewer.moving_person()])
+    write_lifting_page(path, result, other=replace(result, fps=50.0, model='truth'))
+    notes = data_of(path)['notes']
+    assert any('truth is of 12 frames at 50 fps' in note for note in notes)
+
+
+def test_people_who_follow_one_another_share_a_lane(path):
+    spans = {1: range(4, 9), 2: range(4), 3: range(5, 9)}
+    people = [viewer.moving_person(*span) for span in spans.items()]
+    write_lifting_page(path, viewer.lifting(people))
+    assert [person['lane'] for person in data_of(path)['people']] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +202,7 @@ def test_large_meshes_are_shown_less_often(path):
     assert (data['stride'], data['count'], data['total']) == (3, 10, 30)
     assert data['fps'] * 3 == pytest.approx(10)
     assert num_pictures(path) == 10
-    assert any('every 3. frame' in note for note in data['notes'])
+    assert any('one frame in 3' in note for note in data['notes'])
 
 
 def test_images_of_a_folder_may_differ_in_size(path):

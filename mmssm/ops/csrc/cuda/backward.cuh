@@ -433,7 +433,10 @@ struct BackwardKernel {
         by_A += block.shuffle_xor(by_A, mask);
       }
       dD += g * x;
-      // All lanes of the row have read them; dy has no other use any more.
+      if (L::kLanes > 1) {
+        block.warp_sync();  // all lanes of the row have read what is overwritten
+      }
+      // dy has no other use any more.
       if (lane == 0) {
         m.u[at] = step * by_B + D * g;
         m.dy[at] = by_A * kLn2<T> + u * by_B;

@@ -389,7 +389,9 @@ struct ForwardKernel {
       for (int m = 1; m < L::kLanes; m <<= 1) {
         y[0] += block.shuffle_xor(y[0], m);
       }
-      // All lanes of the row have read x.
+      if (L::kLanes > 1) {
+        block.warp_sync();  // all lanes of the row have read x
+      }
       if (lane == 0) {
         x[t * L::kPitch] = y[0] + D * x[t * L::kPitch];
       }

@@ -83,8 +83,13 @@ class GpuLauncher {
 
   static void check(cudaError_t error) {
     if (error != cudaSuccess) {
+      const bool is_missing = error == cudaErrorNoKernelImageForDevice ||
+                              error == cudaErrorInvalidDeviceFunction;
       throw std::runtime_error(
-          std::string("mmssm: CUDA says: ") + cudaGetErrorString(error));
+          std::string("mmssm: CUDA says: ") + cudaGetErrorString(error) +
+          (is_missing ? "; build the kernels for this GPU: name its architecture in "
+                        "TORCH_CUDA_ARCH_LIST"
+                      : ""));
     }
   }
 

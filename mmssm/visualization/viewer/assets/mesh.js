@@ -103,10 +103,11 @@ class MeshLayer {
   }
 
   /** Puts the picture over what a panel shows. */
-  end(context, width, height, opacity) {
-    this.canvas.getContext('2d').putImageData(this.image, 0, 0);
+  end(context, opacity) {
+    const { canvas, fine } = this;
+    canvas.getContext('2d').putImageData(this.image, 0, 0);
     context.globalAlpha = opacity;
-    context.drawImage(this.canvas, 0, 0, this.canvas.width / this.fine, this.canvas.height / this.fine);
+    context.drawImage(canvas, 0, 0, canvas.width / fine, canvas.height / fine);
     context.globalAlpha = 1;
   }
 }

@@ -1,12 +1,18 @@
 /* The turning view: a camera around a target, the ground, the axes. */
 
 const FIELD = Math.tan((17 * Math.PI) / 180); // of view, half
-const START = { azimuth: -0.6, elevation: 0.2 };
+const START = { azimuth: 0.6, elevation: 0.2 };
 const VIEWS = {
   camera: { azimuth: 0, elevation: 0 },
-  side: { azimuth: -Math.PI / 2, elevation: 0 },
+  side: { azimuth: Math.PI / 2, elevation: 0 },
   top: { azimuth: 0, elevation: 1.55 },
 };
+
+/** From the lower to the upper end in steps. */
+function marksBetween([low, high], step) {
+  const count = Math.round((high - low) / step);
+  return Array.from({ length: count + 1 }, (_, i) => low + i * step);
+}
 
 /**
  * A perspective view of points in a camera's axes: x right, y down, z forward.
@@ -16,6 +22,7 @@ class Space {
   constructor(canvas, limits, redraw) {
     Object.assign(this, { canvas, redraw });
     this.pointers = new Map();
+    this.travel = 0; // of the pointer since it went down, pixels
     canvas.addEventListener('pointerdown', (event) => this.down(event));
     canvas.addEventListener('pointermove', (event) => this.move(event));
     for (const name of ['pointerup', 'pointercancel']) {
@@ -35,7 +42,8 @@ class Space {
     const { low, high } = limits;
     this.limits = limits;
     this.middle = low.map((value, axis) => (value + high[axis]) / 2);
-    this.reach = Math.max(1e-3, Math.hypot(...low.map((v, i) => high[i] - v)) / 2);
+    const [x, y, z] = low.map((value, axis) => Math.max(1e-3, (high[axis] - value) / 2));
+    this.size = { across: Math.hypot(x, z), up: y };
     this.set(START);
   }
 
@@ -43,7 +51,18 @@ class Space {
     this.azimuth = view.azimuth;
     this.elevation = view.elevation;
     this.target = [...this.middle];
-    this.distance = (0.97 * this.reach) / FIELD;
+    this.distance = this.home();
+  }
+
+  /** From how far everything is in sight, however it turns around the vertical. */
+  home() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { across, up } = this.size;
+    const tall = up * Math.cos(this.elevation) + across * Math.sin(Math.abs(this.elevation));
+    const edge = Math.min(width, height) || 1;
+    const needed = Math.max((across * edge) / (width || 1), (tall * edge) / (height || 1));
+    // what comes nearer while it turns grows
+    return (1.03 * needed) / FIELD + 0.5 * across;
   }
 
   reset() {
@@ -57,7 +76,7 @@ class Space {
   }
 
   zoom(factor) {
-    const home = this.reach / FIELD;
+    const home = this.home();
     this.distance = Math.max(0.08 * home, Math.min(8 * home, this.distance * factor));
     this.redraw();
   }
@@ -69,7 +88,7 @@ class Space {
   }
 
   shift(right, down) {
-    const scale = (2 * FIELD * this.distance) / this.canvas.clientHeight;
+    const scale = this.distance / this.focal;
     const [x, y, z] = this.back(right * scale, down * scale);
     this.target = [this.target[0] - x, this.target[1] - y, this.target[2] - z];
     this.redraw();
@@ -77,6 +96,7 @@ class Space {
 
   down(event) {
     this.canvas.setPointerCapture(event.pointerId);
+    if (!this.pointers.size) this.travel = 0;
     this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
   }
 
@@ -86,8 +106,12 @@ class Space {
     const gap = this.gap();
     this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
     const [right, down] = [event.offsetX - before[0], event.offsetY - before[1]];
-    if (gap) this.zoom(gap / (this.gap() || gap));
-    else if (event.shiftKey || event.buttons & 6) this.shift(right, down);
+    this.travel += Math.abs(right) + Math.abs(down);
+    if (gap) {
+      this.zoom(gap / (this.gap() || gap));
+      // each finger moves what is between them half as far
+      this.shift(right / 2, down / 2);
+    } else if (event.shiftKey || event.buttons & 6) this.shift(right, down);
     else this.turn(right * 0.008, down * 0.008);
   }
 
@@ -117,7 +141,7 @@ class Space {
   /** Sets the panel's size, once a picture. */
   begin(width, height) {
     this.centre = [width / 2, height / 2];
-    this.focal = height / 2 / FIELD;
+    this.focal = Math.min(width, height) / 2 / FIELD;
     this.cos = [Math.cos(this.azimuth), Math.cos(this.elevation)];
     this.sin = [Math.sin(this.azimuth), Math.sin(this.elevation)];
   }
@@ -146,7 +170,7 @@ class Space {
     const [tx, ty, tz] = this.target;
     const [right, down, away] = this.turned(x - tx, y - ty, z - tz);
     const depth = away + this.distance;
-    if (!(depth > 0.02 * this.reach)) return null;
+    if (!(depth > 0.02 * this.size.across)) return null;
     const scale = this.focal / depth;
     return [this.centre[0] + right * scale, this.centre[1] + down * scale, scale];
   }
@@ -160,65 +184,62 @@ class Space {
 
   /** The ground with a grid, its marks in metres, and which way the axes point. */
   drawGround(context, width, height) {
-    const { ground, step } = this.limits;
-    const [x, z] = this.limits.grid;
-    const corners = [
-      [x[0], z[0]],
-      [x[1], z[0]],
-      [x[1], z[1]],
-      [x[0], z[1]],
-    ].map(([a, b]) => this.project(a, ground, b));
-    if (corners.every(Boolean)) {
-      context.fillStyle = color('--floor');
-      context.beginPath();
-      corners.forEach(([a, b]) => context.lineTo(a, b));
-      context.fill();
-    }
-    context.strokeStyle = color('--grid');
-    context.lineWidth = 1;
-    context.beginPath();
+    const { step } = this.limits;
+    const [x, z] = this.limits.grid.map((ends) => marksBetween(ends, step));
+    this.drawFloor(context);
+    this.drawGrid(context, x, z);
     const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    for (let i = 0; i <= Math.round((x[1] - x[0]) / step); i++) {
-      const at = x[0] + i * step;
-      this.line(context, [at, ground, z[0]], [at, ground, z[1]]);
-    }
-    for (let i = 0; i <= Math.round((z[1] - z[0]) / step); i++) {
-      const at = z[0] + i * step;
-      this.line(context, [x[0], ground, at], [x[1], ground, at]);
-    }
-    context.stroke();
-    // numbers stand at the edges that are nearer to the eye
-    const nearZ = this.cos[0] > 0 ? z[0] : z[1];
-    const nearX = this.sin[0] > 0 ? x[1] : x[0];
     context.fillStyle = color('--faint');
     context.font = '10.5px system-ui, sans-serif';
     context.textAlign = 'center';
     context.textBaseline = 'middle';
-    const past = step * 0.28;
-    const mark = (label, a, b) => {
-      const at = this.project(a, ground, b);
-      if (at) context.fillText(label, at[0], at[1]);
-    };
-    const outZ = nearZ === z[0] ? -past : past;
-    const outX = nearX === x[0] ? -past : past;
-    if (Math.abs(this.cos[0]) > 0.35) {
-      for (let i = 0; i <= Math.round((x[1] - x[0]) / step); i++) {
-        mark(text(x[0] + i * step, digits), x[0] + i * step, nearZ + outZ);
-      }
-    }
-    if (Math.abs(this.sin[0]) > 0.35) {
-      for (let i = 0; i <= Math.round((z[1] - z[0]) / step); i++) {
-        mark(text(z[0] + i * step, digits), nearX + outX, z[0] + i * step);
-      }
-    }
+    this.drawMarks(context, x, z, digits);
     context.textAlign = 'right';
     context.fillText(`grid ${text(step, digits)} m`, width - 10, height - 12);
-    context.textAlign = 'left';
-    this.drawAxes(context, height);
+    this.drawAxes(context);
   }
 
-  drawAxes(context, height) {
-    const [x, y, length] = [58, height - 52, 26];
+  drawFloor(context) {
+    const { ground, grid } = this.limits;
+    const [[x0, x1], [z0, z1]] = grid;
+    const corners = [[x0, z0], [x1, z0], [x1, z1], [x0, z1]];
+    const seen = corners.map(([x, z]) => this.project(x, ground, z));
+    if (!seen.every(Boolean)) return;
+    context.fillStyle = color('--floor');
+    context.beginPath();
+    for (const [x, y] of seen) context.lineTo(x, y);
+    context.fill();
+  }
+
+  drawGrid(context, x, z) {
+    const { ground } = this.limits;
+    context.strokeStyle = color('--grid');
+    context.lineWidth = 1;
+    context.beginPath();
+    for (const at of x) this.line(context, [at, ground, z[0]], [at, ground, z.at(-1)]);
+    for (const at of z) this.line(context, [x[0], ground, at], [x.at(-1), ground, at]);
+    context.stroke();
+  }
+
+  /** Numbers at the edges of the ground that are nearer to the eye. */
+  drawMarks(context, x, z, digits) {
+    const past = 0.28 * this.limits.step;
+    const [nearZ, outZ] = this.cos[0] > 0 ? [z[0], -past] : [z.at(-1), past];
+    const [nearX, outX] = this.sin[0] > 0 ? [x.at(-1), past] : [x[0], -past];
+    const mark = (value, a, b) => {
+      const at = this.project(a, this.limits.ground, b);
+      if (at) context.fillText(text(value, digits), at[0], at[1]);
+    };
+    const [alongX, alongZ] = [Math.abs(this.cos[0]) > 0.35, Math.abs(this.sin[0]) > 0.35];
+    if (alongX) for (const at of x) mark(at, at, nearZ + outZ);
+    // in the corner of both edges there is room for one number
+    const free = z.filter((at) => !(alongX && at === nearZ));
+    if (alongZ) for (const at of free) mark(at, nearX + outX, at);
+  }
+
+  /** Which way the axes point, in the upper left corner. */
+  drawAxes(context) {
+    const [x, y, length] = [100, 50, 40];
     const axes = [
       ['x right', [1, 0, 0], '#c0392b'],
       ['y down', [0, 1, 0], '#2e8b57'],
@@ -226,16 +247,20 @@ class Space {
     ].map(([name, axis, ink]) => ({ name, ink, seen: this.turned(...axis) }));
     axes.sort((a, b) => b.seen[2] - a.seen[2]);
     context.lineWidth = 2;
-    context.textAlign = 'center';
     for (const { name, ink, seen } of axes) {
       context.strokeStyle = shade(ink);
       context.fillStyle = shade(ink);
-      context.beginPath();
-      context.moveTo(x, y);
-      context.lineTo(x + seen[0] * length, y + seen[1] * length);
-      context.stroke();
-      const far = 1 + 13 / Math.max(length * Math.hypot(seen[0], seen[1]), 13);
-      context.fillText(name, x + seen[0] * length * far, y + seen[1] * length * far);
+      const [right, down] = seen;
+      const end = [x + right * length, y + down * length];
+      strokeLine(context, [x, y], end);
+      if (Math.hypot(right, down) < 0.3) continue; // it points at the eye
+      if (Math.abs(right) < 0.35) {
+        context.textAlign = 'center';
+        context.fillText(name, end[0], end[1] + (down < 0 ? -10 : 10));
+      } else {
+        context.textAlign = right < 0 ? 'right' : 'left';
+        context.fillText(name, end[0] + 5 * Math.sign(right), end[1]);
+      }
     }
     context.textAlign = 'left';
   }

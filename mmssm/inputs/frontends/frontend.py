@@ -12,10 +12,10 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 
 from mmssm.inputs.frames import Frames
+from mmssm.inputs.frontends.mediapipe_pose import MediapipePose
+from mmssm.inputs.frontends.mmpose_models import MMPosePeople
 from mmssm.inputs.keypoint_files import looks_like_keypoints, read_keypoints
 from mmssm.inputs.people import People, bboxes_around
-from mmssm.inputs.pose2d.mediapipe_pose import MediapipePose
-from mmssm.inputs.pose2d.mmpose_models import MMPosePeople
 from mmssm.inputs.tracking import PersonTracker, TrackBuilder
 from mmssm.structures.joint_sets import get_joint_set
 from mmssm.structures.tracks import KeypointSequence
@@ -137,19 +137,20 @@ class KeypointFileFrontend:
 
     Args:
         path: The file, in a format of :func:`mmssm.inputs.read_keypoints`.
-        format: Its format.
         joint_set: Its joint set, where the file does not say it.
+        max_gap: Most frames in a row in which a person may be missing, where the file
+            has no track numbers.
     """
 
     def __init__(
         self,
         path: str | PathLike,
-        format: str = 'auto',
         joint_set: str | None = None,
+        max_gap: int = 15,
     ) -> None:
         self.path = Path(path)
         self.name = f'keypoint file {self.path.name}'
-        self._format = format
+        self.max_gap = max_gap
         self._joint_set = joint_set
 
     def __call__(self, frames: Frames) -> KeypointSequence:
@@ -162,7 +163,7 @@ class KeypointFileFrontend:
             KeypointFileError: The file does not hold, or does not fit the clip.
         """
         return read_keypoints(
-            self.path, self._format, joint_set=self._joint_set, video=frames
+            self.path, joint_set=self._joint_set, video=frames, max_gap=self.max_gap
         )
 
     def stream(self, frames: Frames) -> Iterator[FramePeople]:
@@ -215,7 +216,7 @@ def pose2d(
         weights: Checkpoint of MMPose's model; default: the alias's own.
         det_model: Detector of people for MMPose's top-down models, an alias or config
             of MMDetection, or ``'whole_image'``; default: MMPose's own choice.
-        det_weights: Checkpoint of the detector.
+        det_weights: Checkpoint of ``det_model``.
         device: Where MMPose's models run, such as ``'cuda:0'``.
         joint_set: Joint set of a keypoint file, or of MMPose's model, where they do
             not say it.
@@ -243,7 +244,7 @@ def pose2d(
         chosen = Pose2DFrontend(MediapipePose.load(models, max_people), max_gap)
     elif looks_like_keypoints(name):
         _only(given, ('joint_set',), 'a keypoint file')
-        chosen = KeypointFileFrontend(name, joint_set=joint_set)
+        chosen = KeypointFileFrontend(name, joint_set, max_gap)
     else:
         _only(given, tuple(set(given) - {'models'}), "a model of MMPose's")
         estimator = MMPosePeople(

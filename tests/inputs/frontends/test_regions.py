@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mmssm.inputs.pose2d.regions import (
+from mmssm.inputs.frontends.regions import (
     Region,
     region_along,
     upright_angle,

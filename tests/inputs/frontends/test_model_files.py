@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from mmssm.inputs.__main__ import main
-from mmssm.inputs.pose2d import model_files, network
-from mmssm.inputs.pose2d.model_files import (
+from mmssm.inputs.frontends import model_files, network
+from mmssm.inputs.frontends.model_files import (
     MODELS,
     ModelFile,
     ModelFileError,

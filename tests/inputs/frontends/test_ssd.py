@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmssm.inputs.pose2d.ssd import Detections, decode, make_anchors, merge_doubles
+from mmssm.inputs.frontends.ssd import Detections, decode, make_anchors, merge_doubles
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from helpers.walking import IMAGE_SIZE, from_behind, in_joint_set, walk
 
 from mmssm.inputs import KeypointFileError, open_frames, pose2d, write_keypoints
-from mmssm.inputs.pose2d import MMPosePeople, Pose2DFrontend, frontend, mmpose_models
-from mmssm.inputs.pose2d.network import MissingPackage
+from mmssm.inputs.frontends import MMPosePeople, Pose2DFrontend, frontend, mmpose_models
+from mmssm.inputs.frontends.network import MissingPackage
 from mmssm.structures.joint_sets import get_joint_set
 from mmssm.structures.tracks import KeypointSequence, KeypointTrack
 from mmssm.utils.errors import UserError
@@ -94,6 +94,8 @@ class Inferencer:
         names = get_joint_set(self.joint_set).joint_names
         meta = {'keypoint_id2name': dict(enumerate(names)), 'num_keypoints': len(names)}
         self.model = SimpleNamespace(dataset_meta=meta)
+        named = arguments.get('det_model')
+        self.detector = None if named == 'whole_image' else 'the one of MMPose'
         self.people: list[list[float]] = [[10, 20, 60, 90], [100, 20, 160, 90]]
 
     def __call__(self, images):
@@ -131,6 +133,7 @@ def test_mmposes_models_by_alias(inferencer):
         'device': 'cpu',
         'det_model': 'rtmdet',
         'det_weights': None,
+        'det_cat_ids': (0,),
     }
 
 
@@ -169,6 +172,11 @@ def test_unknown_joints_are_named(inferencer, monkeypatch):
             UserError,
             r'weights of .body. or of its detector',
         ),
+        (
+            ValueError('Cannot find model: yolo in mmdet'),
+            UserError,
+            'no detector .yolo.; expected',
+        ),
         (RuntimeError('CUDA'), RuntimeError, 'CUDA'),
         (ValueError('other'), ValueError, 'other'),
     ],
@@ -179,7 +187,12 @@ def test_what_mmpose_says_is_explained(inferencer, monkeypatch, error, kind, mes
 
     monkeypatch.setattr(inferencer, '__init__', refuse)
     with pytest.raises(kind, match=message):
-        pose2d('body')
+        pose2d('body', det_model='yolo')
+
+
+def test_weights_of_no_detector_are_refused():
+    with pytest.raises(UserError, match='det_weights are those of det_model'):
+        pose2d('body', det_weights='a.pth')
 
 
 def test_an_unknown_name_is_answered_with_near_ones(inferencer, monkeypatch):

@@ -13,10 +13,10 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.inputs.frontends.network import Network, load_network
+from mmssm.inputs.frontends.regions import Region, region_along, whole_image
+from mmssm.inputs.frontends.ssd import decode, make_anchors, merge_doubles
 from mmssm.inputs.people import People, bboxes_around
-from mmssm.inputs.pose2d.network import Network, load_network
-from mmssm.inputs.pose2d.regions import Region, region_along, whole_image
-from mmssm.inputs.pose2d.ssd import decode, make_anchors, merge_doubles
 from mmssm.structures.joint_sets import get_joint_set
 
 _DETECTOR_SIZE = 224

@@ -14,10 +14,10 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.inputs.frontends.network import Network, load_network
+from mmssm.inputs.frontends.regions import Region, upright_angle, whole_image
+from mmssm.inputs.frontends.ssd import decode, make_anchors, merge_doubles
 from mmssm.inputs.people import bboxes_around
-from mmssm.inputs.pose2d.network import Network, load_network
-from mmssm.inputs.pose2d.regions import Region, upright_angle, whole_image
-from mmssm.inputs.pose2d.ssd import decode, make_anchors, merge_doubles
 from mmssm.structures import hand
 
 _DETECTOR_SIZE = 192

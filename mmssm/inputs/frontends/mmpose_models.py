@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmssm.inputs.frontends.network import MissingPackage
 from mmssm.inputs.people import People, bboxes_around
-from mmssm.inputs.pose2d.network import MissingPackage
 from mmssm.structures.joint_sets import JOINT_SETS, get_joint_set, joint_set_of
 from mmssm.utils.errors import UserError
+
+_PEOPLE = (0,)
+"""Classes of a detector that are people: COCO's first, and the one of detectors that
+know no other."""
 
 
 class MMPosePeople:
@@ -22,16 +26,17 @@ class MMPosePeople:
     Args:
         model: Alias, config's name or config's path, as for ``Pose2DInferencer``.
         weights: Checkpoint; default: the alias's own, which MMPose downloads.
-        det_model: Detector for top-down models: alias or config of MMDetection, or
-            ``'whole_image'`` for none; default: MMPose's own choice.
-        det_weights: Checkpoint of the detector.
+        det_model: Detector for top-down models: alias or config of MMDetection, whose
+            first class is people, or ``'whole_image'`` for none; default: MMPose's own
+            choice.
+        det_weights: Checkpoint of ``det_model``; default: the alias's own.
         device: Such as ``'cpu'`` or ``'cuda:0'``.
         joint_set: Joint set of the model; default: the one whose names it has.
 
     Raises:
         MissingPackage: MMDetection is needed and not installed.
-        UserError: The model is not known, has unknown joints, or its weights cannot be
-            had.
+        UserError: The model or the detector is not known, the joints are not, or
+            weights cannot be had.
     """
 
     def __init__(
@@ -44,8 +49,8 @@ class MMPosePeople:
         joint_set: str | None = None,
     ) -> None:
         self.name = f'MMPose {model}'
-        self._whole_image = det_model in ('whole_image', 'whole-image')
         self._inferencer = _build(model, weights, det_model, det_weights, device)
+        self._detects = getattr(self._inferencer, 'detector', None) is not None
         info = self._inferencer.model.dataset_meta
         names = [info['keypoint_id2name'][i] for i in range(info['num_keypoints'])]
         self.joint_set = _named(joint_set, names, model)
@@ -66,7 +71,7 @@ class MMPosePeople:
         for person in result['predictions'][0]:
             box = np.asarray(person.get('bbox', []), np.float32).reshape(-1)
             is_fallback = len(box) == 4 and (box == whole).all()
-            if self._whole_image or not is_fallback:
+            if not (self._detects and is_fallback):
                 kept.append((person['keypoints'], person['keypoint_scores'], box))
         if not kept:
             return People.nobody(get_joint_set(self.joint_set).num_joints)
@@ -105,6 +110,11 @@ def _build(
     det_weights: str | None,
     device: str | None,
 ) -> Any:
+    if det_weights and not det_model:
+        raise UserError(
+            'det_weights are those of det_model: pass both, or none for the detector '
+            "of MMPose's choice"
+        )
     import mmssm.registry  # noqa: F401  cures the host before it is imported
 
     try:
@@ -121,6 +131,8 @@ def _build(
             device=device,
             det_model=det_model,
             det_weights=det_weights,
+            # MMPose keeps no box of a detector that is named if no class is
+            det_cat_ids=_PEOPLE,
         )
     except RuntimeError as error:
         if 'MMDetection' not in str(error):
@@ -134,12 +146,17 @@ def _build(
     except ValueError as error:
         if 'Cannot find model' not in str(error):
             raise
+        if det_model and f'Cannot find model: {det_model}' in str(error):
+            raise UserError(
+                f'there is no detector {det_model!r}; expected an alias or config of '
+                "MMDetection's, or 'whole_image'"
+            ) from error
         raise UserError(_unknown(model)) from error
     except OSError as error:  # no file, no network
         raise UserError(
             f'the weights of {model!r} or of its detector cannot be read or fetched '
-            f'({type(error).__name__}: {error}); pass weights and det_weights, files '
-            'that are there'
+            f'({type(error).__name__}: {error}); pass files that are there as weights, '
+            'and as det_weights with det_model'
         ) from error
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mmssm.inputs.pose2d.model_files import read_model
+from mmssm.inputs.frontends.model_files import read_model
 from mmssm.utils.errors import UserError
 
 Network: TypeAlias = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
@@ -24,7 +24,7 @@ def load_network(
     """Loads one of MediaPipe's networks.
 
     Args:
-        name: A key of :data:`mmssm.inputs.pose2d.model_files.MODELS`.
+        name: A key of :data:`mmssm.inputs.frontends.model_files.MODELS`.
         folder: Where the networks are; default: the user's cache.
         num_threads: Threads that it may use.
 

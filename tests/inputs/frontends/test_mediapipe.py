@@ -11,12 +11,17 @@ import pytest
 from mmssm.datasets.synthhand.samples import RgbSamples
 from mmssm.geometry.cameras import project
 from mmssm.inputs import open_frames
-from mmssm.inputs.pose2d import HandBoxes, MediapipeHands, MediapipePose, Pose2DFrontend
-from mmssm.inputs.pose2d.mediapipe_hands import hand_region
-from mmssm.inputs.pose2d.mediapipe_pose import refine
-from mmssm.inputs.pose2d.model_files import MODELS, default_folder
-from mmssm.inputs.pose2d.regions import Region
-from mmssm.inputs.pose2d.ssd import make_anchors
+from mmssm.inputs.frontends import (
+    HandBoxes,
+    MediapipeHands,
+    MediapipePose,
+    Pose2DFrontend,
+)
+from mmssm.inputs.frontends.mediapipe_hands import hand_region
+from mmssm.inputs.frontends.mediapipe_pose import refine
+from mmssm.inputs.frontends.model_files import MODELS, default_folder
+from mmssm.inputs.frontends.regions import Region
+from mmssm.inputs.frontends.ssd import make_anchors
 
 SIZE = (320, 240)
 
