@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.tiny_models import CONFIGS, build, first_alone
+from mmpose.codecs import Hand3DHeatmap
 from torch import nn
 
 from mmssm.apis import export
@@ -175,6 +176,13 @@ def test_model_is_left_as_it_was(tmp_path):
 def test_shape_that_a_model_does_not_say_must_be_given(linear, tmp_path):
     with pytest.raises(UserError, match=r'Linear does not say .* inputs=torch.rand'):
         export_onnx(linear, tmp_path / 'm.onnx')
+
+
+def test_internets_codec_says_the_shape():
+    model = nn.Module()
+    model.head = nn.Module()
+    model.head.decoder = Hand3DHeatmap(image_size=[64, 48])
+    assert example_shape(model) == (3, 48, 64)
 
 
 @pytest.mark.parametrize('shape', [(3,), (0, 3), ()])
