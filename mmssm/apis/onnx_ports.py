@@ -193,14 +193,17 @@ def example_shape(model: nn.Module) -> tuple[int, ...]:
         return backbone.num_frames, backbone.num_joints, backbone.in_channels
     head = getattr(model, 'head', None)
     crop_map = getattr(head, 'crop_map', None)
-    size = getattr(getattr(head, 'decoder', None), 'input_size', None)
+    decoder = getattr(head, 'decoder', None)
+    # InterNet's codec calls it otherwise.
+    size = getattr(decoder, 'input_size', getattr(decoder, 'image_size', None))
     if crop_map is not None:
         size = crop_map.crop_size, crop_map.crop_size
     if size is None:
         raise UserError(
             f'{type(model).__name__} does not say how large its inputs are (neither '
             'num_frames and num_joints of the backbone nor input_size of the decoder '
-            'or a crop_size of the head): give an example, inputs=torch.rand(2, ...)'
+            'or a crop_size of the head): give an example, inputs=torch.rand(2, ...) '
+            'or --input-shape'
         )
     return getattr(backbone, 'in_channels', 3), int(size[1]), int(size[0])
 

@@ -62,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--tolerance',
         type=float,
         default=1e-4,
-        help='largest difference from PyTorch, in units of the outputs (default: 1e-4)',
+        help='largest difference from PyTorch, in units of the outputs; of those '
+        'above 1 as a share of the largest (default: 1e-4)',
     )
     parser.add_argument(
         '--repeats', type=int, default=5, metavar='N', help='timed runs (default: 5)'

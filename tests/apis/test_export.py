@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.tiny_models import CONFIGS, build, first_alone
+from mmpose.codecs import Hand3DHeatmap
 from torch import nn
 
 from mmssm.apis import export
@@ -177,6 +178,13 @@ def test_shape_that_a_model_does_not_say_must_be_given(linear, tmp_path):
         export_onnx(linear, tmp_path / 'm.onnx')
 
 
+def test_internets_codec_says_the_shape():
+    model = nn.Module()
+    model.head = nn.Module()
+    model.head.decoder = Hand3DHeatmap(image_size=[64, 48])
+    assert example_shape(model) == (3, 48, 64)
+
+
 @pytest.mark.parametrize('shape', [(3,), (0, 3), ()])
 def test_example_must_be_a_batch(linear, tmp_path, shape):
     with pytest.raises(ValueError, match='a batch of examples'):
@@ -208,26 +216,47 @@ def test_model_that_decides_on_values_cannot_be_exported(tmp_path):
     assert path.read_bytes() == b'before'
 
 
-@pytest.mark.parametrize('value', [1e-3, float('nan')])
-def test_file_that_differs_is_not_written(linear, tmp_path, monkeypatch, value):
+@pytest.fixture
+def shift(monkeypatch):
+    """Makes onnxruntime's outputs differ by some value."""
+
     class Off:
-        def __init__(self, session):
-            self.get_inputs = session.get_inputs
-            self.session = session
+        def __init__(self, session, value):
+            self.session, self.value = session, np.float32(value)
 
         def run(self, *args):
-            return [found + np.float32(value) for found in self.session.run(*args)]
+            return [found + self.value for found in self.session.run(*args)]
 
     real = export._open
-    monkeypatch.setattr(export, '_open', lambda *args: Off(real(*args)))
+    return lambda value: monkeypatch.setattr(
+        export, '_open', lambda *args: Off(real(*args), value)
+    )
+
+
+@pytest.mark.parametrize('value', [1e-3, float('nan')])
+def test_file_that_differs_is_not_written(linear, tmp_path, shift, value):
+    shift(value)
     with pytest.raises(ExportError, match=r'features by (0\.001|inf), allowed is 0.0'):
         export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3))
     assert not list(tmp_path.iterdir())
 
 
+def test_large_outputs_are_held_to_their_size(linear, tmp_path, shift):
+    nn.init.constant_(linear.bias, 1000.0)
+    shift(0.01)
+    report = export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3), repeats=1)
+    assert 0.009 < report.max_abs_error['features'] < 0.011
+    shift(1.0)
+    with pytest.raises(ExportError, match='of outputs above 1 as a share'):
+        export_onnx(linear, tmp_path / 'm.onnx', torch.zeros(1, 3), repeats=1)
+
+
 def test_full_disk_leaves_what_was_there(linear, tmp_path, monkeypatch):
     path = tmp_path / 'm.onnx'
     path.write_bytes(b'before')
+    killed = tmp_path / '.m.onnx.partial' / 'm.onnx'  # an export that was killed
+    killed.parent.mkdir()
+    killed.write_bytes(b'half')
 
     class Full:
         def save(self, destination):

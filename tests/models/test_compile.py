@@ -21,6 +21,8 @@ VARIANTS = {
     'split strides': ('SasMamba', dict(stride_mode='split', kernel_size=1)),
     'graph convolution': ('SasMamba', dict(structure_conv='graph')),
     'plain scan': ('DFMamba', dict(num_anchors=0)),
+    'causal': ('PoseMamba', dict(causal=True)),
+    'causal samples': ('SasMamba', dict(causal=True)),
 }
 
 
