@@ -222,8 +222,10 @@ class PoseLifterInferencer:
                     'people as they come'
                 )
             self._say_choice()
-            sequence = self.frontend(_WithBar(frames) if self._shows_bars else frames)
-            # a keypoint file is the front end, and the video the source
+            with _bar(frames.num_frames, self._shows_bars) as advance:
+                frames.on_frame = lambda: advance(1)
+                sequence = self.frontend(frames)
+            # a front end may be any function, which need not know names
             sequence = replace(sequence, source=frames.name)
             return sequence, self._frontend_name, tuple(frames.notes)
 
@@ -440,27 +442,6 @@ def _bar(total: int | None, shown: bool) -> Iterator[Callable[[int], None]]:
         yield bar.update
     finally:
         print(file=sys.stderr)
-
-
-class _WithBar:
-    """Frames that draw a bar as they are read, and pass for those that they are."""
-
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._frames, name)
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        """The kind of frames, which front ends ask for."""
-        return type(self._frames)
-
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        with _bar(self._frames.num_frames, True) as advance:
-            for frame in self._frames:
-                yield frame
-                advance(1)
 
 
 def is_keypoint_file(source: Any) -> bool:

@@ -303,6 +303,7 @@ def _lift(
     from mmssm.apis.lifting_files import LiftingFiles
     from mmssm.apis.results import read_lifting_result
 
+    other = None if args.compare is None else read_lifting_result(args.compare)
     given = [*args.inputs, args.keypoints, args.compare]
     inputs = [Path(one) for one in given if one is not None]
     files = LiftingFiles(args.out, name, _settings(args, lifter, source), inputs)
@@ -322,7 +323,6 @@ def _lift(
     if video is not None and not args.no_video:
         files.write_video(result, video)
     if not args.no_page:
-        other = None if args.compare is None else read_lifting_result(args.compare)
         files.write_page(result, video, other)
     _say(result, files)
 

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from logging import WARNING
 from os import PathLike
@@ -61,6 +61,7 @@ class Frames(AbstractContextManager, ABC):
             header says, if it does, until it has been read to its end; then what was
             decoded.
         notes: What was found amiss on the way, such as a video that ended early.
+        on_frame: Called when a frame is done with, for bars of progress.
     """
 
     name: str
@@ -70,10 +71,17 @@ class Frames(AbstractContextManager, ABC):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.on_frame: Callable[[], object] = lambda: None
+
+    def __iter__(self) -> Iterator[tuple[int, Image]]:
+        """Yields numbers and images from the first frame on; a camera's go on."""
+        for frame in self._read():
+            yield frame
+            self.on_frame()
 
     @abstractmethod
-    def __iter__(self) -> Iterator[tuple[int, Image]]:
-        """Yields numbers and images from the first frame on."""
+    def _read(self) -> Iterator[tuple[int, Image]]:
+        """Yields numbers and images."""
 
     def close(self) -> None:
         """Lets go of files and devices; nothing can be read afterwards."""
@@ -221,8 +229,7 @@ class ImageFrames(Frames):
         height, width = read_image(self.paths[0], max_pixels).shape[:2]
         self.image_size = (width, height)
 
-    def __iter__(self) -> Iterator[tuple[int, Image]]:
-        """Yields numbers and images from the first file on."""
+    def _read(self) -> Iterator[tuple[int, Image]]:
         for number, path in enumerate(self.paths):
             image = read_image(path, self._max_pixels)
             _check_size(image, self.image_size, f'image {path}', str(self.paths[0]))
@@ -252,8 +259,7 @@ class ArrayFrames(Frames):
         height, width = as_bgr(self._arrays[0], 'array 0').shape[:2]
         self.image_size = (width, height)
 
-    def __iter__(self) -> Iterator[tuple[int, Image]]:
-        """Yields numbers and images from the first array on."""
+    def _read(self) -> Iterator[tuple[int, Image]]:
         for number, array in enumerate(self._arrays):
             image = as_bgr(array, f'array {number}')
             _check_size(image, self.image_size, f'array {number}', 'array 0')
@@ -414,8 +420,7 @@ class VideoFrames(_Capture):
         capture.release()
         return count
 
-    def __iter__(self) -> Iterator[tuple[int, Image]]:
-        """Yields numbers and images from the first frame on."""
+    def _read(self) -> Iterator[tuple[int, Image]]:
         if self._closed:
             raise UnreadableSource(f'{self.label} has been closed; open it again')
         if self._first is None:
@@ -478,8 +483,7 @@ class Camera(_Capture):
             'program, or not readable for this user'
         )
 
-    def __iter__(self) -> Iterator[tuple[int, Image]]:
-        """Yields numbers and images as they come; a second loop goes on counting."""
+    def _read(self) -> Iterator[tuple[int, Image]]:
         for image in self._read_on():
             number, self._next = self._next, self._next + 1
             yield number, image
