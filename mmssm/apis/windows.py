@@ -224,7 +224,24 @@ def lift_clips(
     Returns:
         Per clip the results ``(T, J, D)``.
     """
-    parts: dict[int, list[NDArray]] = {}
-    for number, done in lift_windows(network, clips, windows, batch_size):
-        parts.setdefault(number, []).append(done)
-    return [np.concatenate(parts[number]) for number in sorted(parts)]
+    lengths: list[int] = []
+    results: dict[int, NDArray] = {}
+    filled: dict[int, int] = {}
+    for number, done in lift_windows(
+        network, _measured(clips, lengths), windows, batch_size
+    ):
+        # one array from the start: small ones that live on, made between large ones
+        # that do not, would let the heap grow with the sequence
+        if number not in results:
+            shape = lengths[number], *done.shape[1:]
+            results[number], filled[number] = np.empty(shape, done.dtype), 0
+        end = filled[number] + len(done)
+        results[number][filled[number] : end] = done
+        filled[number] = end
+    return [results[number] for number in sorted(results)]
+
+
+def _measured(clips: Iterable[NDArray], lengths: list[int]) -> Iterator[NDArray]:
+    for clip in clips:
+        lengths.append(len(clip))
+        yield clip
