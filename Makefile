@@ -58,8 +58,8 @@ mutants: env
 bench: env
 	$(RUN) -m benchmarks.ops --docs docs/benchmarks.md
 
-# What README and docs show and takes long, trainings cut short: half an hour. With
-# MMSSM_DOCS_COMMANDS=full the full stack is compiled too.
+# What README and docs show and takes long, trainings cut short; benchmarks are among it,
+# so leave the machine to it. MMSSM_DOCS_COMMANDS=full compiles the full stack too.
 docs-commands: env
 	MMSSM_DOCS_COMMANDS=$${MMSSM_DOCS_COMMANDS:-1} OMP_NUM_THREADS=1 \
 		$(RUN) -m pytest -q tests/docs
