@@ -48,6 +48,7 @@ fuzz: env
 # kernels built with ASan and UBSan,
 sanitize: env
 	$(RUN) tests/proof/sanitize.py
+	$(RUN) tests/proof/races.py
 
 # and kernels that are wrong in one place, which a test must notice.
 mutants: env

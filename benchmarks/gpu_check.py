@@ -362,8 +362,11 @@ def main(argv: list[str] | None = None) -> int:
     settings.out.mkdir(parents=True, exist_ok=True)
     (settings.out / RESULTS).unlink(missing_ok=True)
     outcomes: list[Outcome] = []
+    wanted = set(args.stages or STAGES)
+    if _library.obstacle(settings.device) is not None:
+        wanted.add('build')  # which no other stage does without
     for name in STAGES:
-        if args.stages and name not in args.stages:
+        if name not in wanted:
             continue
         outcomes.append(run_stage(name, settings))
         results = read_results(settings.out / RESULTS)

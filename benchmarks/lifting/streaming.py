@@ -203,8 +203,7 @@ def stepper(
     """A causal model, its first step, and its step after a thousand frames."""
     model = build_from_checkpoint(REPOSITORY / weights)
     new, old = model.backbone.init_stream(), model.backbone.init_stream()
-    for _ in range(1000):
-        model.backbone.step(frame, old)
+    model.backbone.step(frame.unsqueeze(1).expand(-1, 1000, -1, -1), old)
 
     def first() -> None:
         new.reset()

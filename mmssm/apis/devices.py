@@ -24,7 +24,7 @@ def find_device(device: str | torch.device | None) -> torch.device:
             )
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].split('. ')[0]
         raise UserError(f'there is no device {str(device)!r}: {reason}') from error
     return found
 

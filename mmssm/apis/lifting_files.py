@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ class LiftingFiles:
         inputs: Files that are being read.
 
     Raises:
-        UserError: One of the inputs would be written over.
+        UserError: One of the inputs would be written over, or a file that is not one
+            of these.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class LiftingFiles:
         inputs: Iterable[Path],
     ) -> None:
         self._folder, self._name = folder, name
-        self._spare(inputs)
         self._settings_path = self.path('.settings.json')
+        self._spare(inputs)
         self._state = self._read_state()
         wanted, chain = {}, ''
         for stage in _STAGES:
@@ -67,25 +69,40 @@ class LiftingFiles:
         return self.path(ending).is_file()
 
     def read_tracks(self) -> tuple[KeypointSequence, str, tuple[str, ...]] | None:
-        """The 2D joints of an earlier run, what found them, and its notes."""
-        if not self.has('_2d.json') or 'frontend' not in self._state:
+        """The 2D joints of an earlier run, what found them, and its notes.
+
+        None if there are none, or if somebody has damaged them; so below.
+        """
+        if not self.has('_2d.json') or 'found' not in self._state:
             return None
-        sequence = read_keypoints(self.path('_2d.json'))
-        return sequence, self._state['frontend'], tuple(self._state['notes'])
+        try:
+            sequence = read_keypoints(self.path('_2d.json'))
+        except UserError:
+            return None
+        found = self._state['found']
+        sequence = replace(sequence, source=found['source'])
+        return sequence, found['frontend'], tuple(found['notes'])
 
     def write_tracks(
         self, sequence: KeypointSequence, frontend: str, notes: tuple[str, ...]
     ) -> None:
         """Keeps the 2D joints."""
         write_keypoints(self.path('_2d.json'), sequence)
-        self._state |= {'frontend': frontend, 'notes': list(notes)}
+        self._state['found'] = {
+            'source': sequence.source,
+            'frontend': frontend,
+            'notes': list(notes),
+        }
         self._write_state()
 
     def read_result(self) -> LiftingResult | None:
         """The result of an earlier run."""
         if not self.has('.json'):
             return None
-        return read_lifting_result(self.path('.json'))
+        try:
+            return read_lifting_result(self.path('.json'))
+        except UserError:
+            return None
 
     def write_result(self, result: LiftingResult) -> None:
         """Writes the result in both formats; ``.json``, which counts, last."""
@@ -105,14 +122,20 @@ class LiftingFiles:
             write_lifting_page(self.path('.html'), result, video, other)
 
     def _spare(self, inputs: Iterable[Path]) -> None:
-        endings = ['.settings.json', *(end for own in _STAGES.values() for end in own)]
-        outputs = {self.path(ending).resolve() for ending in endings}
+        outputs = [self.path(end) for own in _STAGES.values() for end in own]
+        names = {path.resolve() for path in (self._settings_path, *outputs)}
         for one in inputs:
-            if one.resolve() in outputs:
+            if one.resolve() in names:
                 raise UserError(
                     f'{one} is an input and would be written over: give another folder '
                     'with --out'
                 )
+        others = [path for path in outputs if path.exists()]
+        if others and not self._settings_path.exists():
+            raise UserError(
+                f'{others[0]} is there, and no {self._settings_path.name} says that it '
+                'is of an earlier run: move it away, or give another folder with --out'
+            )
 
     def _read_state(self) -> dict[str, Any]:
         try:
@@ -130,6 +153,8 @@ class LiftingFiles:
         made_with = made_with if isinstance(made_with, dict) else {}
         for stage, endings in _STAGES.items():
             if made_with.get(stage) != wanted[stage]:
+                if stage == 'tracks':
+                    self._state.pop('found', None)
                 for ending in endings:
                     self.path(ending).unlink(missing_ok=True)
 

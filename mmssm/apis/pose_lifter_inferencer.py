@@ -451,8 +451,8 @@ class _WithBar:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._frames, name)
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         """The kind of frames, which front ends ask for."""
         return type(self._frames)
 

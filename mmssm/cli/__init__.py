@@ -10,7 +10,6 @@ import difflib
 import errno
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -120,8 +119,6 @@ def _module(name: str) -> ModuleType:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    # of MMEngine's imports; nobody who runs a command can do anything about it
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
     parser = command_parser(name)
     args = parser.parse_args(arguments)
     try:

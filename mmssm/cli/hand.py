@@ -150,6 +150,11 @@ def main(args: argparse.Namespace) -> int:
     for source in args.inputs:
         if not (Path(source).exists() or _is_live(source)):
             raise UserError(f'there is no file {source}')
+        if Path(source).is_dir() and Path(source).resolve() == args.out.resolve():
+            raise UserError(
+                f'{source} is the folder of the pictures, and pictures of meshes there '
+                'would be taken for more of them: give another folder with --out'
+            )
 
     from mmssm.apis.catalog import resolve_model
 

@@ -119,7 +119,9 @@ def set_visualization(config: Config, args: argparse.Namespace, show: bool) -> N
             "'mmssm.Pose3dVisualizationHook' for lifted poses, or "
             "'mmssm.HandMeshVisualizationHook' for meshes"
         )
-    hook.update(enable=True, show=show, out_dir=args.show_dir, interval=args.interval)
+    # Hooks, MMPose's too, put a relative folder below that of the run.
+    folder = None if args.show_dir is None else os.path.abspath(args.show_dir)
+    hook.update(enable=True, show=show, out_dir=folder, interval=args.interval)
     if args.show:
         hook.wait_time = args.wait_time
 

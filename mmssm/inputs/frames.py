@@ -58,7 +58,8 @@ class Frames(AbstractContextManager, ABC):
         image_size: ``(width, height)`` in pixels.
         fps: Frames per second.
         num_frames: Number of frames; None for streams. Of a video this is what its
-            header says until it has been read to its end, then what was decoded.
+            header says, if it does, until it has been read to its end; then what was
+            decoded.
         notes: What was found amiss on the way, such as a video that ended early.
     """
 
@@ -393,8 +394,9 @@ class VideoFrames(_Capture):
         super().__init__(str(path), path.name, fps, max_pixels)
         declared = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._declared = int(declared) if 0 < declared < 2**31 else None
-        self.num_frames = self._declared
         self._closed = False
+        # what browsers record and raw streams in a file do not say
+        self.num_frames = self._declared or self.count()
 
     def _not_opened(self) -> UnreadableSource:
         size = Path(self.label).stat().st_size
@@ -403,6 +405,14 @@ class VideoFrames(_Capture):
             'damaged, no video, or in a format that this OpenCV lacks; convert it with '
             '`ffmpeg -i IN -c:v libx264 OUT.mp4`'
         )
+
+    def count(self) -> int:
+        """The number of frames, by decoding them all, whatever the header says."""
+        capture, count = self._open(), 0
+        while capture.grab():
+            count += 1
+        capture.release()
+        return count
 
     def __iter__(self) -> Iterator[tuple[int, Image]]:
         """Yields numbers and images from the first frame on."""

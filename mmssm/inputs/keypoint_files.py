@@ -15,7 +15,6 @@ COCO (in ``'h36m'`` Human3.6M), 26 Halpe, 33 MediaPipe, 133 COCO-WholeBody, and 
 Halpe's full body, of which the first 26 are taken.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from logging import INFO, WARNING
@@ -273,14 +272,15 @@ def _assemble(
         )
     num_frames = contents.num_frames
     if video is not None and video.num_frames is not None:
-        if num_frames > video.num_frames and isinstance(video, VideoFrames):
-            deque(video, maxlen=0)  # its header may declare too few
-        if num_frames > video.num_frames:
+        length = video.num_frames
+        if num_frames > length and isinstance(video, VideoFrames):
+            length = video.count()  # its header may declare too few
+        if num_frames > length:
             raise KeypointFileError(
-                f'{path} has {num_frames} frames, and {video.name} has '
-                f'{video.num_frames}: they do not belong together'
+                f'{path} has {num_frames} frames, and {video.name} has {length}: they '
+                'do not belong together'
             )
-        num_frames = video.num_frames
+        num_frames = length
     high = [row.where for row in rows if row.scores.max(initial=0) > 1]
     if high:
         print_log(

@@ -71,14 +71,16 @@ class PersonTracker:
     Args:
         image_size: ``(width, height)`` in pixels.
         max_gap: Most frames in a row in which a person may be missing.
-        min_similarity: Least similarity of a pair, in (0, 1).
+        min_similarity: Least similarity of a pair, in (0, 1). With less, people who
+            come out from behind others are taken for one another more often; with more,
+            those who turn or stop are lost more often.
     """
 
     def __init__(
         self,
         image_size: tuple[int, int],
         max_gap: int = 15,
-        min_similarity: float = 0.15,
+        min_similarity: float = 0.3,
     ) -> None:
         if max_gap < 0:
             raise ValueError(f'max_gap must not be negative, got {max_gap}')

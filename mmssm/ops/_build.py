@@ -160,19 +160,30 @@ def nvcc_version(nvcc: Path) -> str:
 def cuda_archs(nvcc: Path) -> tuple[str, ...]:
     """The architectures to compile for: ``TORCH_CUDA_ARCH_LIST``, or the usual.
 
+    Of the variable, which images of PyTorch set for all that PyTorch supports, those
+    before 8.0 are left out.
+
     Raises:
-        BuildError: If the variable names one that is unknown or too old.
+        BuildError: If the variable names one that is unknown, or none from 8.0 on.
     """
     named = os.environ.get('TORCH_CUDA_ARCH_LIST', '').replace(';', ' ').split()
+    archs = []
     for arch in named:
         match = _ARCH.fullmatch(arch)
-        if match is None or int(match.group(1)) < 8:
+        if match is None:
             raise BuildError(
-                f'TORCH_CUDA_ARCH_LIST names {arch!r}, expected architectures from '
+                f'TORCH_CUDA_ARCH_LIST names {arch!r}, expected architectures as in '
+                '"8.0 9.0+PTX"'
+            )
+        if int(match.group(1)) >= 8:
+            archs.append(arch)
+    if named:
+        if not archs:
+            raise BuildError(
+                f'TORCH_CUDA_ARCH_LIST={" ".join(named)} names no architecture from '
                 '8.0 on, as in "8.0 9.0+PTX"'
             )
-    if named:
-        return tuple(named)
+        return tuple(archs)
     # A toolkit knows no GPU that is younger than itself.
     known = _run([str(nvcc), '--list-gpu-arch']).split()
     usual = [a for a in _CUDA_ARCHS if f'compute_{a.replace(".", "")}' in known]

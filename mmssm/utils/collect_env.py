@@ -16,12 +16,18 @@ _PACKAGES = (
     'mmcv',
     'mmcv-lite',
     'mmdet',
+    'mmpretrain',
     'torchvision',
     'numpy',
     'xtcocotools',
     'opencv-python-headless',
     'opencv-python',
     'matplotlib',
+    'safetensors',
+    'ai-edge-litert',
+    'onnx',
+    'onnxscript',
+    'onnxruntime',
     'setuptools',
 )
 

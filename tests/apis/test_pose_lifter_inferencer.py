@@ -292,7 +292,8 @@ def test_bars_are_drawn_on_terminals_alone(tmp_path, monkeypatch):
         texts.append(sys.stderr.getvalue())
         lift.show_progress = False
         lift(video)
-        assert sys.stderr.getvalue() == texts[-1]
+        # the log may go there too
+        assert sys.stderr.getvalue().count('task/s') == texts[-1].count('task/s')
     assert '30/30' in texts[0] and '2/2' in texts[0]
     assert '30/30' not in texts[1] and '2/2' in texts[1]
 
@@ -328,41 +329,43 @@ def counted(whole, asked):
     return Pose2DFrontend(Counter(whole.tracks[0].keypoints))
 
 
-@pytest.mark.parametrize(('latency', 'bound'), [(None, 27 + 14), (0, 0), (9, 9)])
+@pytest.mark.parametrize(('latency', 'bound'), [(None, 9 + 5), (0, 0), (7, 7)])
 def test_a_stream_is_no_later_than_it_says(latency, bound):
     asked = []
-    whole = walkers.sequence(44)
-    lift = inferencer(frontend=counted(whole, asked))
-    images = [np.zeros((1000, 1000, 3), np.uint8)] * 44
+    whole = walkers.sequence(24)
+    lift = inferencer(window=9, frontend=counted(whole, asked))
+    images = [np.zeros((1000, 1000, 3), np.uint8)] * 24
     late = [asked[-1] - frame.number for frame in lift.stream(images, latency)]
     assert max(late) <= bound
     if latency is not None:
-        assert late[: 44 - latency] == [latency] * (44 - latency)
+        assert late[: 24 - latency] == [latency] * (24 - latency)
 
 
-def test_more_latency_is_more_future(lift):
+def test_more_latency_is_more_future():
     """With as many frames as a window has behind, the middle one is the best."""
-    whole = walkers.sequence(40)
-    frames, joints = joined(lift.stream(whole, latency=26))
-    assert_array_equal(frames, np.arange(40))
-    # frame 13 was lifted in the window of frames 13 to 39
+    lift = inferencer(window=9)
+    whole = walkers.sequence(20)
+    frames, joints = joined(lift.stream(whole, latency=8))
+    assert_array_equal(frames, np.arange(20))
+    # frame 11 was lifted in the window of frames 11 to 19
     window = replace(
         whole,
         tracks=[
             KeypointTrack(
                 0,
-                np.arange(27),
-                whole.tracks[0].keypoints[13:],
-                whole.tracks[0].scores[13:],
+                np.arange(9),
+                whole.tracks[0].keypoints[11:],
+                whole.tracks[0].scores[11:],
             )
         ],
     )
     expected = lift(window).persons[0].keypoints_3d
-    assert_allclose(joints[13:], expected, atol=1e-4)
+    assert_allclose(joints[11:], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize('latency', [None, 0, 8])
-def test_people_come_and_go_in_a_stream(lift, latency):
+def test_people_come_and_go_in_a_stream(latency):
+    lift = inferencer(window=9)
     whole = walkers.sequence(70)
     track = whole.tracks[0]
     rows = np.r_[3:20, 23:30, 55:70]

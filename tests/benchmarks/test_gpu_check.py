@@ -92,6 +92,17 @@ def test_the_exit_status_and_the_summary(monkeypatch, tmp_path):
     assert '| one | failed |' in (tmp_path / 'summary.md').read_text()
 
 
+@pytest.mark.parametrize('missing', [None, 'the kernels are not built'])
+def test_kernels_are_built_for_any_stage(monkeypatch, tmp_path, missing):
+    stage(monkeypatch, 'print("fine")')
+    stages = {'build': gpu_check.STAGES['one'], **gpu_check.STAGES}
+    monkeypatch.setattr(gpu_check, 'STAGES', stages)
+    monkeypatch.setattr(gpu_check._library, 'obstacle', lambda device: missing)
+    assert gpu_check.main(['--dry-run', '--out', str(tmp_path), 'one']) == 0
+    said = (tmp_path / 'summary.md').read_text()
+    assert ('| build | passed |' in said) == (missing is not None)
+
+
 def test_wrong_command_lines(capsys):
     with pytest.raises(SystemExit):
         gpu_check.main(['--dry-run', 'tests'])

@@ -183,6 +183,14 @@ def test_inputs_that_are_not_there(tmp_path, network, capsys):
     assert 'no image' in capsys.readouterr().err
 
 
+def test_the_folder_of_the_pictures_is_none_for_results(tmp_path, network, capsys):
+    write_image(tmp_path / 'a.png')
+    arguments = [str(tmp_path), '--out', f'{tmp_path}/.', *BOXES, *network]
+    assert main(['hand', *arguments]) == 1
+    assert 'give another folder' in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ['a.png']
+
+
 def test_without_boxes_all_remedies_are_named(tmp_path, network, monkeypatch, capsys):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     image = write_image(tmp_path / 'a.png')

@@ -214,7 +214,10 @@ def test_inputs_are_not_written_over(tmp_path, keypoints, front_end, capsys):
     for arguments in ([joints], [film], [keypoints, '--compare', joints]):
         assert run(tmp_path, *arguments)[0] == 1
         assert f'{arguments[-1]} is an input' in capsys.readouterr().err
-    assert names(out) == {'joints.json', 'film.mp4'}
+    assert run(tmp_path, film.rename(tmp_path / 'joints.mp4'))[0] == 1
+    assert 'joints.json is there, and no joints.settings' in capsys.readouterr().err
+    film = tmp_path / 'joints.mp4'
+    assert names(out) == {'joints.json'}
     assert joints.read_bytes() == keypoints.read_bytes()
     assert film.read_bytes() == b'a film'
 
@@ -238,12 +241,17 @@ def test_another_result_is_compared(tmp_path, video, front_end):
     assert 'walk.html' in names(out)
 
 
-def test_a_damaged_settings_file_is_made_anew(tmp_path, video, front_end):
+@pytest.mark.parametrize('ending', ['.settings.json', '.json', '_2d.json'])
+def test_a_damaged_file_is_made_anew(tmp_path, video, front_end, ending):
     _, out = run(tmp_path, video, '--no-page', '--no-video')
-    (out / 'walk.settings.json').write_text('[1')
+    whole = (out / f'walk{ending}').read_bytes()
+    (out / f'walk{ending}').write_bytes(whole[: len(whole) // 2])
+    if ending == '_2d.json':
+        (out / 'walk.json').unlink()
     assert run(tmp_path, video, '--no-page', '--no-video')[0] == 0
+    assert (out / f'walk{ending}').read_bytes() == whole
     settings = json.loads((out / 'walk.settings.json').read_text())
-    assert settings['frontend'] == 'walkers'
+    assert settings['found']['frontend'] == 'walkers'
 
 
 @pytest.mark.parametrize(

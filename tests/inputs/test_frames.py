@@ -91,6 +91,11 @@ def test_a_header_that_declares_too_few_frames_is_not_believed(
     with open_frames(video) as clip:
         assert clip.num_frames == 9
         assert read_keypoints(tmp_path / 'a.json', video=clip).num_frames == 12
+    # nor one that declares none, as of what a browser records
+    monkeypatch.setattr(Promising.VideoCapture, 'declared', -1e18)
+    with open_frames(video) as clip:
+        assert clip.num_frames == sum(1 for _ in clip) == 12
+        assert clip.notes == []
 
 
 class Promising:

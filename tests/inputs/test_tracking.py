@@ -70,6 +70,36 @@ def test_the_same_without_knowing_velocities_would_fail():
     assert distance[1, 0] < distance[1, 1]
 
 
+def test_walkers_who_hide_each_other_are_not_taken_for_one_another():
+    """Five people to and fro; who is behind is not seen, and detections fail."""
+    rng = np.random.default_rng(5)
+    place, speed = rng.uniform(60, 580, 5), rng.uniform(2, 7, 5) * [1, -1, 1, -1, 1]
+    depth, owner, pieces = rng.uniform(-12, 12, 5), {}, [set() for _ in range(5)]
+    tracker, strangers = PersonTracker(IMAGE_SIZE), 0
+    for frame in range(250):
+        speed = np.where((place < 50) | (place > 590), 320 - place, speed)
+        speed = np.sign(speed) * np.abs(speed).clip(2, 7) + rng.normal(0, 0.3, 5)
+        place = place + speed
+        seen = [
+            one
+            for one in rng.permutation(5).tolist()
+            if rng.random() > 0.05
+            and not any(
+                depth[one] < depth[i] and abs(place[one] - place[i]) < 20
+                for i in range(5)
+            )
+        ]
+        bodies = [person(place[i], 180 + depth[i], frame / 4 + i) for i in seen]
+        found = people(*bodies, noise=2, seed=frame)
+        numbers = tracker.update(frame, found).tolist()
+        for number, one in zip(numbers, seen, strict=True):
+            strangers += owner.setdefault(number, one) != one
+            owner[number] = one
+            pieces[one].add(number)
+    assert strangers == 0
+    assert sum(map(len, pieces)) <= 8
+
+
 def test_gaps_are_bridged_up_to_their_limit():
     for gap, count in ((5, 1), (6, 2)):
         frames = {

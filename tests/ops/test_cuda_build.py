@@ -76,10 +76,15 @@ def test_architectures(monkeypatch, tmp_path):
         *('-gencode', 'arch=compute_90a,code=sm_90a'),
         *('-gencode', 'arch=compute_90a,code=compute_90a'),
     ]
-    for wrong in ('7.5', 'Hopper', '9'):
+    monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', '7.0 7.5 8.0 9.0+PTX')
+    assert _build.cuda_archs(nvcc) == ('8.0', '9.0+PTX')
+    for wrong in ('Hopper', '9'):
         monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', f'9.0 {wrong}')
         with pytest.raises(_build.BuildError, match=wrong):
             _build.cuda_archs(nvcc)
+    monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', '7.5')
+    with pytest.raises(_build.BuildError, match=r'names no architecture from 8\.0'):
+        _build.cuda_archs(nvcc)
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,8 @@ def compute(package, target, order, multiprocessors):
 def test_kernels_give_what_the_reference_gives(emulated, tmp_path):
     by_order = []
     # A large GPU splits rows and lengths, a small one puts them one after the other.
-    for order, size in ('forward', 132), ('reverse', 132), ('forward', 1):
+    # A number seeds an order in which some warps are far ahead of others.
+    for order, size in ('forward', 132), ('reverse', 132), ('7', 132), ('8', 1):
         found, expected = compute(emulated, tmp_path / 'found.pt', order, size)
         assert len(found) == len(expected) > 100
         for number, (actual, wanted) in enumerate(zip(found, expected, strict=True)):
@@ -174,4 +175,5 @@ def test_kernels_give_what_the_reference_gives(emulated, tmp_path):
             assert error <= TOLERANCE[wanted.dtype], (order, size, number, error)
         by_order.append(found)
     # Threads that do not wait for each other where they must would show.
-    assert all(map(torch.equal, *by_order[:2]))
+    for other in by_order[1:3]:
+        assert all(map(torch.equal, by_order[0], other))

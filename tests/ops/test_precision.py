@@ -197,7 +197,8 @@ def test_exponential_and_softplus(native):
     )  # fmt: skip
     exact = torch.nn.functional.softplus(delta.double())
     relative = (y.double() - exact).abs() / exact.clamp(min=1e-37)
-    assert relative.max() < 5e-7
+    # A GPU's own exponential and quotient are off by two units in the last place.
+    assert relative.max() < {'cpu': 5e-7, 'cuda': 8e-7}[native]
 
     # One step from the state 1 without input: h = exp(delta A).
     exponent = torch.linspace(-86.9, 88, 40000)

@@ -24,13 +24,20 @@ class ScratchPackage:
         self.sources = folder / 'mmssm' / 'ops' / 'csrc'
         shutil.copytree(ROOT / 'mmssm', folder / 'mmssm', ignore=SKIPPED)
 
-    def build(self, **environment: str) -> Path:
-        """Compiles the kernels; returns the library.
+    def build(self, emulated: bool = False, **environment: str) -> Path:
+        """Compiles the kernels, or those for CUDA on the emulator.
+
+        Returns:
+            The library.
 
         Raises:
             RuntimeError: If they do not compile.
         """
-        done = self._run(['-m', 'mmssm.ops', 'build'], environment, capture_output=True)
+        code = (
+            'import torch; from mmssm.ops import _build; '
+            f'_build.build(_build.cache_folder(torch.__version__), {emulated=})'
+        )
+        done = self.run([sys.executable, '-c', code], True, **environment)
         if done.returncode:
             raise RuntimeError(f'the kernels do not compile:\n{done.stderr}')
         (library,) = (self.folder / 'cache').rglob('*.so')
@@ -40,17 +47,15 @@ class ScratchPackage:
         self, *arguments: str, capture: bool = False, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs pytest on the repository's tests with this package."""
-        return self._run(
-            ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', *arguments],
-            environment,
-            capture_output=capture,
-        )
+        pytest = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider']
+        return self.run([*pytest, *arguments], capture, **environment)
 
-    def _run(
-        self, arguments: Sequence[str], environment: dict[str, str], **options: bool
+    def run(
+        self, command: Sequence[str], capture: bool = False, **environment: str
     ) -> subprocess.CompletedProcess[str]:
+        """Runs a command that sees this package."""
         return subprocess.run(
-            [sys.executable, *arguments],
+            command,
             cwd=ROOT,
             env={
                 **os.environ,
@@ -62,7 +67,7 @@ class ScratchPackage:
                 **environment,
             },
             text=True,
-            **options,
+            capture_output=capture,
         )
 
 

@@ -285,6 +285,18 @@ def test_format_only_asks_every_metric_for_its_file(tmp_path):
     ]
 
 
+def test_pictures_lie_where_the_command_line_says(
+    lifting_config, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    args = test_tool.parse_args(
+        [str(lifting_config), 'x.pth', '--show-dir', 'pictures']
+    )
+    config = test_tool.merge_args(Config.fromfile(lifting_config), args)
+    hook = config.default_hooks.visualization
+    assert hook.enable and hook.out_dir == str(tmp_path / 'pictures')
+
+
 def test_a_nan_loss_ends_with_a_message(lifting_config, tmp_path):
     message = fails(
         train_tool,

@@ -75,7 +75,9 @@ class InvalidLossHook(Hook):
             InvalidLossError: One of them is not finite.
         """
         losses = {
-            key: float(value) for key, value in (outputs or {}).items() if 'loss' in key
+            key: float(torch.as_tensor(value).detach())
+            for key, value in (outputs or {}).items()
+            if 'loss' in key
         }
         bad = {key: value for key, value in losses.items() if not math.isfinite(value)}
         if not bad:

@@ -78,6 +78,9 @@ class MMPosePeople:
         keypoints = np.array([one[0] for one in kept], np.float32)[..., :2]
         # SimCC's and heatmaps' scores may lie a little beyond [0, 1]
         scores = np.array([one[1] for one in kept], np.float32).clip(0, 1)
+        # one-stage models may give a joint without a place
+        lost = ~np.isfinite(keypoints).all(-1)
+        keypoints[lost], scores[lost] = np.nan, 0
         bboxes = bboxes_around(keypoints, scores)
         for index, (_, _, box) in enumerate(kept):
             if len(box) == 4:

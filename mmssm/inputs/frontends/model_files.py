@@ -119,10 +119,11 @@ def read_model(name: str, folder: str | PathLike | None = None) -> bytes:
     model = MODELS[name]
     path = Path(folder or default_folder()) / model.name
     if not path.is_file():
+        fetch = FETCH if folder is None else f'{FETCH} --out {folder}'
         raise ModelFileError(
             f'{path} does not exist: the 2D networks of MediaPipe have not been '
-            f'fetched. Run `{FETCH}`, or, with the wheel of mediapipe {VERSION} at '
-            f'hand and no network, `{FETCH} --wheel FILE`'
+            f'fetched. Run `{fetch}`, or, with the wheel of mediapipe {VERSION} at '
+            f'hand and no network, `{fetch} --wheel FILE`'
         )
     return model.check(path.read_bytes(), str(path))
 

@@ -25,6 +25,7 @@ from mmssm.visualization.scene import (
 )
 
 from .hand_columns import all_columns, columns_of
+from .limits import box_around, finite_points
 from .page import IMAGES_PER_SECOND
 from .palette import body_skeleton, lighter, link_colors, rgb, track_color
 from .pictures import Video, check_image, read_frames
@@ -38,7 +39,8 @@ LEAST_HEIGHT, LARGEST_HEIGHT, LARGEST_WIDTH = 360, 720, 1280
 _INCHES = 4.2
 """Edge of the 3D panel for matplotlib, which sets the size of its letters."""
 
-_BODY = np.array([[-0.85, -0.85, -0.85], [0.85, 0.85, 0.85]])
+_BODY_SIZE = 1.7
+_BODY = _BODY_SIZE / 2 * np.array([[-1, -1, -1], [1, 1, 1]])
 """What the box holds if nobody was found, metres."""
 
 _SHIFT = 3
@@ -105,7 +107,6 @@ class _LiftingPainter:
 
     def __init__(self, result: Lifting, azimuth: float, elevation: float) -> None:
         self.size = _panel_size(result.image_size)
-        self.scale = self.size[0] / result.image_size[0]
         persons = list(result.persons)
         placing = place_people(persons)
         scenes = [
@@ -125,15 +126,15 @@ class _LiftingPainter:
         ]
 
     def __call__(self, number: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        flat = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
+        flat, scale, corner = _letterbox(image, self.size)
         solid = self.stage.background.copy()
         there = [one for one in self.figures if number in one.rows]
         for one in there:
             pixels = one.person.keypoints[one.rows[number]]
-            one.draw(flat, (pixels + 0.5) * self.scale - 0.5, number)
-        if len(self.figures) > 1:
-            for one in there:
-                one.write_name(flat, number, self.scale)
+            places = (pixels + 0.5) * scale - 0.5 + corner
+            one.draw(flat, places, number)
+            if len(self.figures) > 1:
+                _write_above(flat, places, str(one.person.track_id))
         for one in sorted(there, key=lambda one: one.depth(number), reverse=True):
             one.draw(solid, one.seen[one.rows[number], :, :2], number)
         _write(flat, f'frame {number}')
@@ -185,15 +186,6 @@ class _Figure:
                 image, points[joint], radius, (40, 40, 40), 1, cv2.LINE_AA, _SHIFT
             )
 
-    def write_name(self, image: NDArray[np.uint8], number: int, scale: float) -> None:
-        """Writes the person's number over the head, as pages do."""
-        joints = self.person.keypoints[self.rows[number]]
-        joints = joints[np.isfinite(joints).all(-1)]
-        if len(joints):
-            x, y = joints[joints[:, 1].argmin()] * scale
-            above = (x, y - 0.03 * len(image))
-            _write_outlined(image, str(self.person.track_id), above)
-
 
 class _Stage:
     """The box of the 3D panel, drawn by matplotlib once for all frames.
@@ -205,15 +197,16 @@ class _Stage:
     def __init__(
         self, scenes: list[NDArray], edge: int, azimuth: float, elevation: float
     ) -> None:
-        points = np.concatenate([scene.reshape(-1, 3) for scene in scenes] or [_BODY])
-        if not np.isfinite(points).all(-1).any():
-            points = _BODY
+        points = finite_points(
+            np.concatenate([scene.reshape(-1, 3) for scene in scenes] or [_BODY])
+        )
+        low, high = box_around(points if len(points) else _BODY, _BODY_SIZE)
         figure = Figure(figsize=(_INCHES, _INCHES), dpi=edge / _INCHES)
         figure.subplots_adjust(-0.01, 0.03, 0.93, 1.0)
         self._axes = cast(Axes3D, figure.add_subplot(projection='3d'))
-        cube = cube_around(points)
+        cube = cube_around(np.stack([low, high]))
         # people stand on the ground, rather than hover in the middle of the box
-        cube[2] += np.nanmin(points[:, 2]) - cube[2, 0]
+        cube[2] += low[2] - cube[2, 0]
         prepare_axes_3d(self._axes, cube, azimuth, elevation)
         picture = render(figure)[..., ::-1]
         self._height = len(picture)
@@ -272,7 +265,9 @@ def _panel_size(image_size: tuple[int, int]) -> tuple[int, int]:
     width, height = image_size
     rows = min(max(height, LEAST_HEIGHT), LARGEST_HEIGHT)
     scale = min(rows / height, LARGEST_WIDTH / width)
-    return max(2, 2 * round(scale * width / 2)), max(2, 4 * round(scale * height / 4))
+    # a panorama gets bands above and below: what is beside it needs the height
+    rows = max(LEAST_HEIGHT, 4 * round(scale * height / 4))
+    return max(2, 2 * round(scale * width / 2)), rows
 
 
 def _letterbox(
@@ -313,13 +308,16 @@ def _write(image: NDArray[np.uint8], text: str) -> None:
     cv2.putText(image, text, place, font, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
-def _write_outlined(
-    image: NDArray[np.uint8], text: str, centre: tuple[float, float]
-) -> None:
-    """Writes in white with a dark edge, centred."""
+def _write_above(image: NDArray[np.uint8], joints: NDArray, text: str) -> None:
+    """Writes over the highest joint, in white with a dark edge."""
+    joints = joints[np.isfinite(joints).all(-1)]
+    if not len(joints):
+        return
+    x, y = joints[joints[:, 1].argmin()]
     scale, font = len(image) / 900, cv2.FONT_HERSHEY_SIMPLEX
     (width, _), _ = cv2.getTextSize(text, font, scale, 2)
-    x, y = np.clip([centre[0] - width / 2, centre[1]], -9999, 9999).astype(int).tolist()
+    place = np.clip([x - width / 2, y - 0.03 * len(image)], -9999, 9999)
+    x, y = place.astype(int).tolist()
     for ink, thick in (((40, 40, 40), 5), ((255, 255, 255), 2)):
         cv2.putText(image, text, (x, y), font, scale, ink, thick, cv2.LINE_AA)
 

@@ -158,7 +158,7 @@ def _data(
     data: dict[str, Any] = {
         'subtitle': _subtitle(result, other),
         'legend': [
-            {'name': name[:-1].replace('_', ' '), 'color': color}
+            {'name': name[:-1].removesuffix('_finger'), 'color': color}
             for name, color in zip(
                 hand_joints.JOINT_NAMES[1::4], FINGER_COLORS, strict=True
             )
@@ -289,7 +289,8 @@ def _notes(
         notes.append('No hand was found.')
     notes.append(
         'Axes of the camera: x right, y down, z forward; places in metres from the '
-        'wrist. Hands stand next to one another, not where they are in the scene.'
+        'wrist. Hands stand next to one another, not where they are in the scene. '
+        'Frames count from 0.'
     )
     if stride > 1:
         notes.append(f'To bound the size of the page, one frame in {stride} is shown.')

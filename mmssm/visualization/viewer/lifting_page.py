@@ -48,7 +48,7 @@ def write_lifting_page(
             ``mmssm.inputs.open_frames`` gives; those from ``result.num_frames`` on
             are not read. None shows joints alone.
         other: Another result of the same joints and frames. People are matched by
-            their ``track_id``.
+            their ``track_id``; if both have one person, these are compared.
         title: Heading; the name of the source by default.
         picture_megabytes: What all pictures together may weigh. Pictures are made
             smaller, and frames left out, to stay below; the page says how.
@@ -89,12 +89,14 @@ def _check_comparable(result: Lifting, other: Lifting) -> None:
             'results are compared joint by joint, and these have different ones: '
             f'{sorted(set(ours) ^ set(theirs)) or "the same in another order"}'
         )
-    tracks = [{person.track_id for person in one.persons} for one in (result, other)]
-    if all(tracks) and not tracks[0] & tracks[1]:
+    if result.persons and other.persons and not _matches(result, other):
+        numbers = [
+            sorted(person.track_id for person in one.persons) for one in (result, other)
+        ]
         raise ValueError(
             'people are matched by track_id, and no number is in both results: '
-            f'{sorted(tracks[0])} and {sorted(tracks[1])}. Give the people of one '
-            'the numbers of the other'
+            f'{numbers[0]} and {numbers[1]}. Give the people of one the numbers of the '
+            'other'
         )
 
 
@@ -154,10 +156,10 @@ def _data(result: Lifting, other: Lifting | None, strip: PictureStrip) -> dict:
 def _add_other(data: dict[str, Any], result: Lifting, other: Lifting) -> None:
     """Adds what is compared, and the errors."""
     name = _name(result, other)
-    theirs = {person.track_id: person for person in other.persons}
+    matches = _matches(result, other)
     errors = []
     for person, packed in zip(result.persons, data['people'], strict=False):
-        match = theirs.get(person.track_id)
+        match = matches.get(person.track_id)
         if match is not None:
             packed['other'] = _pack_body(match)
             error = frame_errors(person, match, int(result.root))
@@ -194,8 +196,8 @@ def _notes(
     if other is not None:
         name = _name(result, other)
         notes += [f'{name}: {note}' for note in other.notes]
-        theirs = {person.track_id for person in other.persons}
-        lone = [one.track_id for one in result.persons if one.track_id not in theirs]
+        matches = _matches(result, other)
+        lone = [one.track_id for one in result.persons if one.track_id not in matches]
         if lone:
             notes.append(f'{name} has no person of track {lone}.')
         more = [one.track_id for one in _missing_in(result, other)]
@@ -214,7 +216,7 @@ def _notes(
         notes.append('Nobody was found.')
     notes.append(
         'Axes of the camera: x right, y down, z forward. The ground is drawn at the '
-        'height of the lowest joints, level with the camera.'
+        'height of the lowest joints, level with the camera. Frames count from 0.'
     )
     if placed:
         notes.append('People stand where the estimated root positions put them.')
@@ -230,8 +232,16 @@ def _notes(
 
 def _missing_in(result: Lifting, other: Lifting) -> list[Person]:
     """The people whom only the other result has."""
+    matched = {person.track_id for person in _matches(result, other).values()}
+    return [one for one in other.persons if one.track_id not in matched]
+
+
+def _matches(result: Lifting, other: Lifting) -> dict[int, Person]:
+    """By the numbers of ours, whom they are compared with."""
+    if len(result.persons) == len(other.persons) == 1:
+        return {result.persons[0].track_id: other.persons[0]}
     ours = {person.track_id for person in result.persons}
-    return [one for one in other.persons if one.track_id not in ours]
+    return {one.track_id: one for one in other.persons if one.track_id in ours}
 
 
 def _pack_body(person: Person) -> dict[str, Any]:

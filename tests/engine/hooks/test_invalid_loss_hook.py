@@ -9,7 +9,11 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 
 import mmssm.registry  # noqa: F401
-from mmssm.engine.hooks.invalid_loss_hook import InvalidLossError, to_plain
+from mmssm.engine.hooks.invalid_loss_hook import (
+    InvalidLossError,
+    InvalidLossHook,
+    to_plain,
+)
 
 
 class PoisonHook(Hook):
@@ -57,3 +61,10 @@ def test_a_batch_of_poses_becomes_plain_data(tmp_path):
     assert read['names'] == ['a', 'b']
     assert (read['count'], read['other'], read['nothing']) == (3, [1, 2], None)
     assert 'len' in read['function']
+
+
+@pytest.mark.filterwarnings('error')
+def test_good_losses_pass_quietly():
+    """Losses still know their graph, and may be plain numbers."""
+    loss = torch.ones((), requires_grad=True) * 2
+    InvalidLossHook().after_train_iter(None, 0, None, {'loss': loss, 'loss_x': 1.0})

@@ -101,7 +101,7 @@ class Inferencer:
     def __call__(self, images):
         instances = [
             {
-                'keypoints': [[box[0], box[1]]] * 17,
+                'keypoints': [[box[0], box[1]]] * 16 + [[float('nan'), 1.0]],
                 'keypoint_scores': [1.04] + [0.5] * 16,
                 'bbox': (box,),
                 'bbox_score': 0.9,
@@ -127,6 +127,8 @@ def test_mmposes_models_by_alias(inferencer):
     track = found.tracks[0]
     assert track.bboxes[0].tolist() == [10, 20, 60, 90]
     assert track.scores[0, :2].tolist() == [1, 0.5]
+    assert track.scores[0, 16] == 0
+    assert np.isnan(track.keypoints[0, 16]).all()
     assert chosen.estimator._inferencer.arguments == {
         'model': 'human',
         'weights': None,

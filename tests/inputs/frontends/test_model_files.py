@@ -80,10 +80,17 @@ def test_other_files_are_refused(tmp_path, small, capsys):
     assert 'c.whl does not exist' in capsys.readouterr().err
 
 
-def test_a_network_that_is_missing_or_damaged_names_the_command(tmp_path, small):
+def test_a_network_that_is_missing_or_damaged_names_the_command(
+    tmp_path, small, monkeypatch
+):
     command = 'python -m mmssm.inputs fetch-mediapipe'
-    with pytest.raises(ModelFileError, match=f'have not been fetched. Run `{command}`'):
+    with pytest.raises(
+        ModelFileError, match=f'not been fetched. Run `{command} --out {tmp_path}`'
+    ):
         read_model('pose_detection', tmp_path)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    with pytest.raises(ModelFileError, match=f'not been fetched. Run `{command}`'):
+        read_model('pose_detection')
     extract_models(make_wheel(tmp_path / 'a.whl', small), tmp_path)
     (tmp_path / 'pose_detection.tflite').write_bytes(b'network')
     with pytest.raises(

@@ -185,8 +185,12 @@ def test_double_precision_and_autocast():
         model = build(name)
         x = clip(12)
         single = model(x)
+        state = model.init_stream(2)
+        size = state.nbytes
         with torch.autocast('cpu', torch.bfloat16):
             half = model(x)
+            torch.testing.assert_close(model.step(x[:, 0], state), half[:, 0])
+        assert state.nbytes == size
         assert (half.float() - single).norm() / single.norm() < 0.1
         model.double()
         state = model.init_stream(2)

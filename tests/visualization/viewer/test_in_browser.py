@@ -204,25 +204,59 @@ def test_the_view_turns_zooms_and_comes_back(opened, walk):
     assert np.array_equal(views[-1], first)
 
 
-def test_joints_are_drawn_where_a_camera_sees_them(opened, walk):
-    page = opened(write_lifting_page, walk)
+def seen_by_the_camera(page, person):
+    """Pixels of the joints of frame 0 in the 3D panel, from where the camera is."""
     page.click('[data-view=camera]')
-    picture = page.picture('#solid')
     space = page.run('JSON.parse(document.getElementById("data").textContent).limits')
     low, high = np.array(space['low']), np.array(space['high'])
     (x, y, z), field = (high - low) / 2, np.tan(np.radians(17))
     across = np.hypot(x, z)
-    height, width = picture.shape[:2]
-    assert height == width
-    distance = 1.03 * max(across, y) / field + 0.5 * across
-    points = walk.persons[0].keypoints_3d[0] - (low + high) / 2
-    scale = height / 2 / field / (points[:, 2:] + distance)
-    pixels = points[:, :2] * scale + [width / 2, height / 2]
+    _, _, width, height = page.place('#solid')
+    edge = min(width, height)
+    needed = edge * max(across / width, y / height)
+    distance = 1.03 * needed / field + 0.5 * across
+    points = person.keypoints_3d[0] - (low + high) / 2
+    scale = edge / 2 / field / (points[:, 2:] + distance)
+    return points[:, :2] * scale + [width / 2, height / 2]
+
+
+def test_joints_are_drawn_where_a_camera_sees_them(opened, walk):
+    page = opened(write_lifting_page, walk)
+    pixels = seen_by_the_camera(page, walk.persons[0])
+    picture = page.picture('#solid')
     for joint, color in ((2, RIGHT), (12, LEFT)):
         # between the joints, which have a colour of their own
         x, y = (pixels[joint] + pixels[h36m.PARENTS[joint]]) / 2
         around = picture[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4]
         assert close_to(around, rgb(color)).any(), joint
+
+
+def test_a_drag_that_ends_on_a_joint_picks_nothing(opened, walk):
+    page = opened(write_lifting_page, walk)
+    head = seen_by_the_camera(page, walk.persons[0])[10] + page.place('#solid')[:2]
+    left = {'button': 'left', 'buttons': 1, 'clickCount': 1}
+    for kind, shift in (('Pressed', 0), ('Moved', 60), ('Moved', 0), ('Released', 0)):
+        page.mouse(f'mouse{kind}', head[0] + shift, head[1], **left)
+    page.settle()
+    assert page.run('document.querySelector("tr.picked")') is None
+    page.drag(tuple(head), tuple(head))
+    assert page.run('document.querySelector("tr.picked").dataset.joint') == 'head'
+
+
+def test_the_space_bar_presses_what_has_the_focus(opened, walk):
+    page = opened(write_lifting_page, walk)
+    page.run('document.getElementById("loop").focus()')
+    page.press(' ')
+    assert page.run('document.getElementById("loop").checked') is False
+    assert page.text('#play') == 'Play'
+
+
+def test_one_picture_has_nothing_to_play(opened):
+    one = viewer.lifting([viewer.moving_person(1, [0])], num_frames=1, fps=None)
+    page = opened(write_lifting_page, one)
+    for name in ('play', 'scrub', 'timeline', 'speed'):
+        assert page.run(f'document.getElementById("{name}").offsetParent') is None
+    assert page.text('#clock') == 'frame 0 of 1'
 
 
 def test_the_picture_is_that_of_the_reference(opened, walk):
@@ -283,7 +317,10 @@ def test_whom_only_the_other_has_is_drawn_in_grey(opened, walk):
         assert grey[0] > grey[1] + 50
 
 
-HOSTILE = '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'
+HOSTILE = (
+    '</title><script>window.hacked=1</script>"\'<img src=x onerror=hacked=2>&amp;'
+    '\u2028\u2029\u202e\N{CJK UNIFIED IDEOGRAPH-624B}\N{WAVING HAND SIGN}${title}'
+)
 
 
 def test_hostile_names_are_only_text(opened):

@@ -108,8 +108,8 @@ def test_nothing_is_left_of_a_page_that_fails(path):
 
 
 def test_results_that_cannot_be_compared(path):
-    result = viewer.lifting([viewer.moving_person(1)])
-    with pytest.raises(ValueError, match=r'track_id.*\[1\] and \[2\]'):
+    result = viewer.lifting([viewer.moving_person(1), viewer.moving_person(3)])
+    with pytest.raises(ValueError, match=r'track_id.*\[1, 3\] and \[2\]'):
         write_lifting_page(
             path, result, other=viewer.lifting([viewer.moving_person(2)])
         )
@@ -143,6 +143,13 @@ def test_a_result_of_nobody_is_compared(path):
     assert [person['grey'] for person in data_of(path)['people']] == [True]
     write_lifting_page(path, somebody, other=nobody)
     assert 'no frame in common' in data_of(path)['notes'][0]
+
+
+def test_one_alone_is_compared_with_one_alone(path):
+    ours, theirs = (viewer.lifting([viewer.moving_person(k)]) for k in (1, 2))
+    write_lifting_page(path, ours, other=theirs)
+    (person,) = data_of(path)['people']
+    assert person['name'] == 'person 1' and 'other' in person
 
 
 def test_results_of_videos_that_differ_are_told(path):

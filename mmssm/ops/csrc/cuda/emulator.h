@@ -128,6 +128,7 @@ class Emulator {
     const std::string order = asked ? asked : "forward";
     std::iota(order_.begin(), order_.end(), 0);
     if (order == "reverse") {
+      is_reverse_ = true;
       std::reverse(order_.begin(), order_.end());
     } else if (order != "forward") {
       is_random_ = true;
@@ -137,21 +138,16 @@ class Emulator {
       fiber.stack.reset(new char[kStack]);
     }
   }
-  ~Emulator() { watch::arrive(&end_); }
   Emulator(const Emulator&) = delete;
 
   // Runs one block. Shared memory is NaN at first, as is what a kernel never wrote.
   void run(
       int64_t index, int64_t shared,
       const std::function<void(const EmulatedBlock&)>& body) {
-    // Blocks know what was before the launch, and not each other.
-    watch::leave(&begin_);
-    const watch::Pause pause;
     body_ = &body;
     index_ = index;
-    // No two blocks share it, so that what one does is no matter to the next.
-    memory_.emplace_back(new char[size_t(Fence::around(shared))]);
-    shared_ = Fence::fill(memory_.back().get(), shared);
+    memory_.resize(size_t(Fence::around(shared)));
+    shared_ = Fence::fill(memory_.data(), shared);
     for (int i = 0; i < int(fibers_.size()); ++i) {
       Fiber& fiber = fibers_[size_t(i)];
       fiber.is_done = false;
@@ -166,6 +162,7 @@ class Emulator {
           unsigned(self), unsigned(uint64_t(self) >> 32), i);
     }
     left_ = int(fibers_.size());
+    watch::leave(&begin_);
     for (int idle = 0; left_ > 0; ++idle) {
       const int64_t before = progress_;
       go_round();
@@ -174,15 +171,15 @@ class Emulator {
         fail("has threads that wait for ever");
       }
     }
+    watch::arrive(&end_);
     Fence::check(shared_, shared);
     for (Fiber& fiber : fibers_) {
       watch::drop(fiber.watched);
     }
-#if !defined(__SANITIZE_THREAD__)
-    memory_.clear();
-#endif
   }
 
+  // Blocks too are run in another order.
+  bool is_reverse() const { return is_reverse_; }
   int64_t index() const { return index_; }
   size_t threads() const { return fibers_.size(); }
   char* shared() { return shared_; }
@@ -279,15 +276,16 @@ class Emulator {
   void work(int thread) {
     watch::arrive(&begin_);
     (*body_)(EmulatedBlock{this, thread});
-    watch::leave(&end_);
     Fiber& fiber = fibers_[size_t(thread)];
+    void* const back = main_watched_;
+    watch::leave(&end_);
     {
       const watch::Pause pause;
       fiber.is_done = true;
       --left_;
       ++progress_;
     }
-    switch_to(&fiber.context, &main_, main_watched_);
+    switch_to(&fiber.context, &main_, back);
   }
 
   const std::function<void(const EmulatedBlock&)>* body_ = nullptr;
@@ -297,10 +295,10 @@ class Emulator {
   ucontext_t main_;
   void* main_watched_ = watch::current();
   char* shared_ = nullptr;
-  std::vector<std::unique_ptr<char[]>> memory_;
+  std::vector<char> memory_;
   std::vector<Fiber> fibers_;
   std::vector<int> order_;
-  bool is_random_ = false;
+  bool is_reverse_ = false, is_random_ = false;
   std::mt19937 random_;
 };
 
@@ -349,7 +347,7 @@ class EmulatedLauncher {
         [&](const EmulatedBlock& block) { Kernel::run(block, args); };
     Emulator emulator(Kernel::kThreads);
     for (int64_t i = 0; i < blocks; ++i) {
-      emulator.run(i, shared, body);
+      emulator.run(emulator.is_reverse() ? blocks - 1 - i : i, shared, body);
     }
     for (const auto& [inside, bytes] : memory_) {
       Fence::check(inside, bytes);

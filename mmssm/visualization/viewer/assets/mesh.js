@@ -1,5 +1,7 @@
 /* A software rasteriser: shaded triangles with a depth buffer, on any machine. */
 
+const MOST_PIXELS = 1.5e6; // of a picture, so that it turns and plays in time
+
 const LIGHT = (() => {
   // towards the light: from above, behind the left shoulder of who looks
   const light = [-0.35, -0.6, -0.72];
@@ -37,9 +39,10 @@ class MeshLayer {
     this.canvas = document.createElement('canvas');
   }
 
-  /** Empties it, for a panel of a size in CSS pixels; twice as fine at least. */
+  /** Empties it, for a panel of a size in CSS pixels; twice as fine if that is quick. */
   begin(width, height) {
-    const fine = Math.max(2, Math.min(3, window.devicePixelRatio || 1));
+    const quick = Math.max(1, Math.sqrt(MOST_PIXELS / Math.max(1, width * height)));
+    const fine = Math.min(quick, Math.max(2, Math.min(3, window.devicePixelRatio || 1)));
     const [columns, rows] = [Math.ceil(width * fine), Math.ceil(height * fine)];
     this.fine = fine;
     if (this.canvas.width !== columns || this.canvas.height !== rows || !this.image) {

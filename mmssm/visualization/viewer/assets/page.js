@@ -272,7 +272,7 @@ class Page {
 
   draw() {
     this.seen.solid = [];
-    // joints are never shown over the picture of another frame
+    // until the picture is decoded, the one before stays, with its joints
     if (this.pictures.ready(this.player.frame)) this.drawFlat();
     this.drawSolid();
     this.timeline.draw();

@@ -196,6 +196,8 @@ class Space {
     this.drawMarks(context, x, z, digits);
     context.textAlign = 'right';
     context.fillText(`grid ${text(step, digits)} m`, width - 10, height - 12);
+    context.textAlign = 'left';
+    context.fillText('x right, y down, z forward', 10, height - 12);
     this.drawAxes(context);
   }
 
@@ -239,28 +241,24 @@ class Space {
 
   /** Which way the axes point, in the upper left corner. */
   drawAxes(context) {
-    const [x, y, length] = [100, 50, 40];
+    const [x, y, length] = [46, 46, 26];
     const axes = [
-      ['x right', [1, 0, 0], '#c0392b'],
-      ['y down', [0, 1, 0], '#2e8b57'],
-      ['z forward', [0, 0, 1], '#2f6fb7'],
+      ['x', [1, 0, 0], '#c0392b'],
+      ['y', [0, 1, 0], '#2e8b57'],
+      ['z', [0, 0, 1], '#2f6fb7'],
     ].map(([name, axis, ink]) => ({ name, ink, seen: this.turned(...axis) }));
     axes.sort((a, b) => b.seen[2] - a.seen[2]);
     context.lineWidth = 2;
+    context.textAlign = 'center';
     for (const { name, ink, seen } of axes) {
       context.strokeStyle = shade(ink);
       context.fillStyle = shade(ink);
       const [right, down] = seen;
       const end = [x + right * length, y + down * length];
       strokeLine(context, [x, y], end);
-      if (Math.hypot(right, down) < 0.3) continue; // it points at the eye
-      if (Math.abs(right) < 0.35) {
-        context.textAlign = 'center';
-        context.fillText(name, end[0], end[1] + (down < 0 ? -10 : 10));
-      } else {
-        context.textAlign = right < 0 ? 'right' : 'left';
-        context.fillText(name, end[0] + 5 * Math.sign(right), end[1]);
-      }
+      const long = Math.hypot(right, down);
+      if (long < 0.3) continue; // it points at the eye
+      context.fillText(name, end[0] + (9 * right) / long, end[1] + (9 * down) / long);
     }
     context.textAlign = 'left';
   }
