@@ -136,6 +136,22 @@ def test_what_is_not_there_is_not_built(tmp_path, monkeypatch):
     assert _library.obstacle('cpu').startswith('the kernels are not built')
 
 
+@pytest.mark.parametrize(('cuda', 'used'), [(None, 0), ('13.0', 1)])
+def test_kernels_for_cuda_are_preferred(tmp_path, monkeypatch, cuda, used):
+    """Those in the cache, where the toolkit came after the installation."""
+    paths = tmp_path / 'installed', tmp_path / 'cache', tmp_path / 'none'
+    stamp = _build.stamp('2.11.0')
+    states = 'skipped, no nvcc', 'CUDA 13.0 for 9.0'
+    for path, state in zip(paths[:2], states, strict=True):
+        path.write_text(f'mmssm-stamp:{stamp}: mmssm-cuda:{state}:')
+    monkeypatch.setattr(torch.version, 'cuda', cuda)
+    monkeypatch.setattr(_library, '_loaded', _library._Loaded())
+    monkeypatch.setattr(_library, '_load', lambda path: None)
+    monkeypatch.setattr(_library, 'candidates', lambda: paths)
+    assert _library.load()
+    assert _library.path() == paths[used]
+
+
 def test_loaded_library_has_the_stamp_of_its_sources():
     path = _library.path()
     if path is None:

@@ -35,10 +35,10 @@ MMSSM_DEVICE float quotient(float a, float b) {
 #endif
 }
 
-// e^-|x|. The product with log2(e) is exact to twice the digits, or large x would lose
-// theirs. Of NaN it is something finite.
+// e^-|x|, down to 0. The product with log2(e) is exact to twice the digits, or large x
+// would lose theirs. Of NaN it is something finite.
 MMSSM_DEVICE float exp_negative(float x) {
-  const float size = ::fminf(::fabsf(x), 87.0f);
+  const float size = ::fminf(::fabsf(x), 200.0f);  // or infinity would give NaN
   const float high = -size * kLog2e<float>;
   const float low = ::fmaf(-size, kLog2e<float>, -high) - size * 1.925963033e-8f;
   const float y = exp2_of(high);
