@@ -303,10 +303,10 @@ def _lift(
     from mmssm.apis.lifting_files import LiftingFiles
     from mmssm.apis.results import read_lifting_result
 
-    other = None if args.compare is None else read_lifting_result(args.compare)
     given = [*args.inputs, args.keypoints, args.compare]
     inputs = [Path(one) for one in given if one is not None]
     files = LiftingFiles(args.out, name, _settings(args, lifter, source), inputs)
+    other = None if args.compare is None else read_lifting_result(args.compare)
     result = files.read_result()
     if result is None:
         sequence, frontend, notes = _tracks(args, lifter, files, source)

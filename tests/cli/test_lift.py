@@ -225,8 +225,8 @@ def test_inputs_are_not_written_over(tmp_path, keypoints, front_end, capsys):
 def test_what_cannot_be_compared_is_an_error(tmp_path, video, front_end, capsys):
     _, out = run(tmp_path, video, '--no-page', '--no-video')
     result = read_lifting_result(out / 'walk.json')
-    other = replace(result, persons=[replace(result.persons[0], track_id=7)])
-    other.to_json(tmp_path / 'other.json')
+    others = [replace(result.persons[0], track_id=number) for number in (7, 8)]
+    replace(result, persons=others).to_json(tmp_path / 'other.json')
     arguments = [video, '--no-video', '--compare', tmp_path / 'other.json']
     assert run(tmp_path, *arguments)[0] == 1
     assert 'no number is in both results' in capsys.readouterr().err

@@ -149,7 +149,7 @@ def test_poses_are_drawn_in_pairs(tmp_path):
         (dict(hand_pose=np.zeros((20, 47))), 'three numbers a joint'),
         (dict(hand_pose=np.full((20, 48), np.nan)), 'hand_pose is NaN'),
         (dict(hand_pose=np.array(['a'] * 20)), 'hand_pose'),
-        (dict(betas=np.array([object()] * 20)), 'damaged'),
+        (dict(betas=np.array([object()] * 20)), 'pickled objects'),
         (dict(hand_pose=np.zeros((0, 48)), betas=np.zeros((0, 10))), 'found'),
     ],
 )
