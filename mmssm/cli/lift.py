@@ -397,11 +397,11 @@ def _stamp(path: Path | None) -> list[Any] | None:
 
 
 def _say(result: 'LiftingResult', files: 'LiftingFiles') -> None:
-    people = len(result.persons)
-    print(
-        f'{result.source}: {people} {"person" if people == 1 else "people"} in '
-        f'{result.num_frames} frames'
-    )
+    from mmssm.visualization.viewer.page import plural
+
+    people = plural(len(result.persons), 'person', 'people')
+    frames = plural(result.num_frames, 'frame', 'frames')
+    print(f'{result.source}: {people} in {frames}')
     for note in result.notes:
         print(f'  {note}')
     for ending in ('_2d.json', '.json', '.npz', '.mp4', '.html'):
