@@ -166,9 +166,8 @@ def test_every_half_number_survives(native, dtype):
     y = selective_scan(
         u, zero, torch.zeros(1, 0), zero[:, :0], zero[:, :0], torch.ones(1)
     )
-    # A sum with nothing may lose the sign of zero; infinity times a step of zero is NaN
-    # where a kernel has a state to spare.
-    assert ((y == u) | ~(y.isfinite() | u.isfinite())).all()
+    same = (y.view(torch.int16) == u.view(torch.int16)) | (y.isnan() & u.isnan())
+    assert same.all()
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
@@ -198,8 +197,7 @@ def test_exponential_and_softplus(native):
     )  # fmt: skip
     exact = torch.nn.functional.softplus(delta.double())
     relative = (y.double() - exact).abs() / exact.clamp(min=1e-37)
-    # A GPU's own exponential and quotient are off by two units in the last place.
-    assert relative.max() < {'cpu': 5e-7, 'cuda': 8e-7}[native]
+    assert relative.max() < 5e-7
 
     # One step from the state 1 without input: h = exp(delta A).
     exponent = torch.linspace(-86.9, 88, 40000)
