@@ -5,9 +5,9 @@
 #
 # Files of yours, and a place that keeps the networks which find people in videos:
 #
-#   docker run --rm -v mmssm:/root/.cache --entrypoint python mmssm \
+#   docker run --rm -v mmssm:/cache --entrypoint python mmssm \
 #       -m mmssm.inputs fetch-mediapipe
-#   docker run --rm -v mmssm:/root/.cache -v "$PWD":/data -w /data \
+#   docker run --rm -v mmssm:/cache -v "$PWD":/data -w /data \
 #       mmssm lift video.mp4 --out lifted
 #
 # With CUDA (needs NVIDIA's container toolkit to run):
@@ -34,7 +34,7 @@ RUN apt-get update \
 WORKDIR /opt/mmssm
 COPY . .
 RUN TORCH_INDEX_URL="${TORCH_INDEX_URL}" MMSSM_TORCH="${MMSSM_TORCH}" make env
-ENV PATH=/opt/mmssm/.venv/bin:${PATH} MMSSM_REQUIRE_NATIVE=1
+ENV PATH=/opt/mmssm/.venv/bin:${PATH} MMSSM_REQUIRE_NATIVE=1 XDG_CACHE_HOME=/cache
 
 ENTRYPOINT ["mmssm"]
 CMD ["--help"]
